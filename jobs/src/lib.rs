@@ -1,0 +1,1 @@
+//! Every background job, one file each.
