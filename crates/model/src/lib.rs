@@ -1,1 +1,7 @@
 //! The registry's tables and the functions over them: the only crate that holds SQL.
+//!
+//! Modules are named as the domain names them. Every function takes a [`Conn`], which only
+//! the guard in [`db`] hands out.
+pub mod db;
+
+pub use db::{Conn, Db, DbConfig, DbError, configure};

@@ -1,0 +1,74 @@
+//! Why a database call failed, sorted by what the caller can do about it.
+use std::error::Error;
+
+type Source = Box<dyn Error + Send + Sync>;
+
+/// Says why a database call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// The settings cannot be used.
+    #[error("database setting `{setting}`: {problem}")]
+    Config {
+        /// Name of the setting.
+        setting: &'static str,
+        /// What is wrong with it, and what would be right.
+        problem: String,
+    },
+    /// No connection could be made or became free in time.
+    #[error("no connection to the database at {server}: {problem}")]
+    Connect {
+        /// Host, port and database, never the password.
+        server: String,
+        /// What the server or the network said.
+        problem: String,
+        /// The driver's error.
+        #[source]
+        source: Option<Source>,
+    },
+    /// A statement failed.
+    #[error("statement `{name}` failed{}", .code.as_deref().map(|c| format!(" (SQLSTATE {c})")).unwrap_or_default())]
+    Statement {
+        /// Name of the statement, as in logs and metrics.
+        name: &'static str,
+        /// The server's five-character error code, if the server answered.
+        code: Option<String>,
+        /// The driver's error.
+        #[source]
+        source: Source,
+    },
+    /// A row did not have the expected shape.
+    #[error("statement `{name}`: column {column}: {problem}")]
+    Row {
+        /// Name of the statement.
+        name: &'static str,
+        /// Position of the column, 0 is the first.
+        column: usize,
+        /// What was found.
+        problem: String,
+    },
+    /// A scope was opened inside a scope of the same task: two connections for one job
+    /// can starve the pool.
+    #[error("a database scope was opened inside another one")]
+    Nested,
+    /// A rule of this crate forbids what was asked.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl DbError {
+    /// Tells whether trying the same transaction again can help: deadlock, serialization
+    /// failure, lock time-out, a foreign key that a concurrent writer used.
+    #[must_use]
+    pub fn is_contention(&self) -> bool {
+        matches!(self.code(), Some("40P01" | "40001" | "55P03" | "23503"))
+    }
+
+    /// Returns the server's five-character error code, if the server answered.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Statement { code, .. } => code.as_deref(),
+            _ => None,
+        }
+    }
+}
