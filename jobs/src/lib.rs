@@ -1,1 +1,41 @@
 //! Every background job, one file each.
+//!
+//! [`registry`] is the list. A new job is a new file and one line in `jobs!`.
+pub mod ctx;
+pub mod gate;
+pub mod settings;
+
+pub use ctx::{Audit, Ctx, Doomed, Locking, Options, Preview, Progress};
+pub use gate::Gate;
+pub use settings::Settings;
+
+mod prelude;
+
+/// Declares one module and one registry entry a line.
+macro_rules! jobs {
+    ($($file:ident :: $job:ident,)*) => {
+        $(pub mod $file;)*
+
+        /// Lists every kind of job this build can run.
+        #[must_use]
+        pub fn registry() -> quayhand_queue::Registry<Ctx> {
+            quayhand_queue::Registry::default()$(.with::<$file::$job>())*
+        }
+    };
+}
+
+jobs! {
+}
+
+/// The queues of this build, each one pool of workers.
+pub mod queues {
+    use quayhand_queue::Queue;
+
+    /// Collecting garbage: long jobs that share the database's write capacity.
+    pub const GC: Queue = Queue::new("gc");
+    /// Everything short: sweeps and permission recomputes.
+    pub const DEFAULT: Queue = Queue::new("default");
+
+    /// Lists every queue of this build.
+    pub const ALL: [Queue; 2] = [DEFAULT, GC];
+}
