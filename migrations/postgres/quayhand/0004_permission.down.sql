@@ -1,0 +1,2 @@
+drop table quayhand_namespace_permission;
+drop table quayhand_permission;
