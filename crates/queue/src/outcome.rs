@@ -78,6 +78,14 @@ pub enum JobError {
     },
     /// Try again after the delay; spends no attempt.
     Snooze(Duration),
+    /// Something the job depends on is out of reach. Nothing was lost; the queue tries
+    /// again after the delay and spends no attempt.
+    Unavailable {
+        /// What is out of reach.
+        source: Box<dyn std::error::Error + Send + Sync>,
+        /// When to try again.
+        again_in: Duration,
+    },
     /// A setting or a safety check forbids the work now. Nothing was changed; the queue
     /// looks again in a minute and spends no attempt, the shell exits with "refused".
     Refused {
@@ -95,14 +103,10 @@ impl<E: std::error::Error + Send + Sync + 'static> From<E> for JobError {
 impl fmt::Display for JobError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Retry(source) => {
-                write!(f, "{source}")?;
-                let mut cause = source.source();
-                while let Some(error) = cause {
-                    write!(f, ": {error}")?;
-                    cause = error.source();
-                }
-                Ok(())
+            Self::Retry(source) => write_chain(f, source.as_ref()),
+            Self::Unavailable { source, again_in } => {
+                write_chain(f, source.as_ref())?;
+                write!(f, "; again in {again_in:?}")
             }
             Self::Partial { done, left } => write!(f, "{done}; left: {}", left.join("; ")),
             Self::Dead { reason } => write!(f, "can never succeed: {reason}"),
@@ -110,6 +114,16 @@ impl fmt::Display for JobError {
             Self::Refused { reason } => write!(f, "refused: {reason}"),
         }
     }
+}
+
+fn write_chain(f: &mut fmt::Formatter<'_>, error: &dyn std::error::Error) -> fmt::Result {
+    write!(f, "{error}")?;
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        write!(f, ": {error}")?;
+        cause = error.source();
+    }
+    Ok(())
 }
 
 #[cfg(test)]
