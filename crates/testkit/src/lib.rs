@@ -1,0 +1,21 @@
+//! Throw-away servers and fixtures for the tests and the demo.
+//!
+//! - [`PostgresServer`], [`RedisServer`]: private servers on free loopback ports, gone with the
+//!   process that started them
+//! - [`wait_for`], [`unique_name`]: events instead of sleeps, names that tests do not share
+//! - [`shared_dir`], [`shared_or_skip!`]: the material beside the checkout
+
+mod error;
+mod keeper;
+mod port;
+mod postgres;
+mod program;
+mod redis;
+mod shared;
+mod wait;
+
+pub use error::TestkitError;
+pub use postgres::{POSTGRES_PASSWORD, POSTGRES_USER, PostgresOptions, PostgresServer};
+pub use redis::{REDIS_DATABASES, RedisOptions, RedisServer};
+pub use shared::{report_skipped, shared_dir};
+pub use wait::{unique_name, wait_for};
