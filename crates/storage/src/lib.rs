@@ -1,0 +1,22 @@
+//! Quay's object layout and storage engines.
+//!
+//! A [`Digest`] or uuid that parses becomes an [`ObjectPath`], and only an `ObjectPath` can be
+//! deleted through [`Storage`]. Objects live in named locations, each behind an engine; this crate
+//! knows no database and no queue, so whether an object *may* go is decided elsewhere, under the
+//! registry's lock.
+
+mod digest;
+mod engine;
+mod error;
+mod lanes;
+mod local;
+mod path;
+mod storage;
+mod uuid;
+
+pub use digest::{Digest, DigestError, DigestHasher, EMPTY_LAYER};
+pub use error::StorageError;
+pub use lanes::Deleted;
+pub use path::{ObjectPath, ObjectPathError};
+pub use storage::{ObjectStream, Storage, StoredObject};
+pub use uuid::{LegacyUuid, UploadUuid, UuidError};
