@@ -117,13 +117,17 @@ impl Keeper {
 
     /// Tells whether the server's process exists and has not ended.
     pub(crate) fn runs(&self) -> bool {
-        let Some(pid) = self.pid else { return false };
-        let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
+        self.state()
+            .is_some_and(|state| !matches!(state, 'Z' | 'X'))
+    }
+
+    /// The kernel's letter for what the server's process does: `T` stopped, `Z` ended.
+    pub(crate) fn state(&self) -> Option<char> {
+        let pid = self.pid?.as_raw_nonzero();
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // The state follows the command's name, which ends with the last bracket.
-        stat.is_ok_and(|stat| {
-            stat.rsplit_once(')')
-                .is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
-        })
+        let (_, rest) = stat.rsplit_once(')')?;
+        rest.trim_start().chars().next()
     }
 
     /// The server's process id while it has one.

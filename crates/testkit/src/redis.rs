@@ -24,7 +24,8 @@ pub struct RedisOptions {
     /// Whether every write goes to an append-only file, so that a restart finds the data again.
     /// Without it a killed server forgets everything.
     pub appendonly: bool,
-    /// The password that clients must give, `None` for an open server.
+    /// The password that clients must give, `None` for an open server; without quotes, backslashes
+    /// or line ends.
     pub password: Option<String>,
 }
 
@@ -87,7 +88,7 @@ impl RedisServer {
     pub fn database_url(&self, database: u32) -> String {
         let port = self.port;
         let login = self.password.as_ref();
-        let login = login.map_or_else(String::new, |password| format!(":{password}@"));
+        let login = login.map_or_else(String::new, |password| format!(":{}@", escaped(password)));
         format!("redis://{login}127.0.0.1:{port}/{database}")
     }
 
@@ -126,10 +127,16 @@ impl RedisServer {
 
     /// Stops the server's process where it is: connections stay open, nothing is answered.
     ///
+    /// Returns when it has stopped.
+    ///
     /// # Errors
     /// When the server does not run.
-    pub fn pause(&self) -> Result<(), TestkitError> {
-        self.keeper.signal(Signal::STOP)
+    pub async fn pause(&self) -> Result<(), TestkitError> {
+        self.keeper.signal(Signal::STOP)?;
+        while self.keeper.runs() && self.keeper.state() != Some('T') {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok(())
     }
 
     /// Lets a paused server go on.
@@ -204,6 +211,20 @@ fn settings(options: &RedisOptions, port: u16) -> String {
     if let Some(password) = &options.password {
         // A string takes everything.
         let _infallible = writeln!(text, "requirepass \"{password}\"");
+    }
+    text
+}
+
+/// Escapes a password for a URL: everything but ASCII letters and digits.
+fn escaped(password: &str) -> String {
+    let mut text = String::new();
+    for byte in password.bytes() {
+        if byte.is_ascii_alphanumeric() {
+            text.push(char::from(byte));
+        } else {
+            // A string takes everything.
+            let _infallible = write!(text, "%{byte:02X}");
+        }
     }
     text
 }

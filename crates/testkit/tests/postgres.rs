@@ -1,4 +1,5 @@
 //! Throw-away PostgreSQL servers: started, used, gone.
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use std::path::Path;
 
