@@ -3,5 +3,8 @@
 //! Modules are named as the domain names them. Every function takes a [`Conn`], which only
 //! the guard in [`db`] hands out.
 pub mod db;
+pub mod drift;
+pub mod gc;
+pub mod tombstone;
 
 pub use db::{Conn, Db, DbConfig, DbError, configure};

@@ -1,0 +1,216 @@
+//! Stage 3: manifests that lost their last tag, and what hangs below them.
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Batch, Lock, graph, graph::Reference, recheck};
+use crate::{
+    DbError,
+    db::{Param, Sql},
+};
+
+// Any row of `tag` protects, dead ones inside their window too. A subject is not walked to:
+// Quay keeps it when its last referrer goes.
+const WALK: Sql = Sql::postgres(
+    "gc.walk_manifests",
+    "
+    with recursive reached (id) as (
+        select unnest($1::bigint[])
+        union
+        select c.child_manifest_id
+          from reached
+          join manifestchild c on c.manifest_id = reached.id
+    )
+    select m.id
+      from reached
+      join manifest m on m.id = reached.id
+     where m.repository_id = any($2)
+       and not exists (select 1 from tag t where t.manifest_id = m.id)
+     order by m.id",
+);
+
+const LOCK: Sql = Sql::postgres(
+    "gc.lock_manifests",
+    "
+    select m.id, m.repository_id, m.digest
+      from manifest m
+     where m.id = any($1)
+     order by m.id
+       for update of m skip locked",
+);
+
+// A statement of its own, after the locks: it sees what committed while they were taken.
+const REFERENCES: Sql = Sql::postgres(
+    "gc.manifest_references",
+    "
+    select distinct manifest_id, null::bigint from tag where manifest_id = any($1)
+    union all
+    select child_manifest_id, manifest_id from manifestchild where child_manifest_id = any($1)
+    union all
+    select s.id, r.id
+      from manifest s
+      join manifest r on r.repository_id = s.repository_id and r.subject = s.digest
+     where s.id = any($1)",
+);
+
+const DELETE: Sql = Sql::postgres(
+    "gc.delete_manifests",
+    "
+    with labels as (
+        delete from manifestlabel where manifest_id = any($1) returning label_id
+    ),
+    children as (
+        delete from manifestchild where manifest_id = any($1)
+    ),
+    blobs as (
+        delete from manifestblob where manifest_id = any($1) returning blob_id
+    ),
+    scans as (
+        delete from manifestsecuritystatus where manifest_id = any($1)
+    ),
+    pulls as (
+        delete from manifestpullstatistics s
+         using unnest($2::bigint[], $3::text[]) as gone (repository_id, digest)
+         where s.repository_id = gone.repository_id and s.manifest_digest = gone.digest
+    ),
+    manifests as (
+        delete from manifest where id = any($1) returning id
+    )
+    select 0, label_id from labels
+    union
+    select 1, blob_id from blobs
+    union
+    select 2, count(*) from manifests",
+);
+
+/// A manifest this batch has locked.
+struct Locked {
+    repository_id: i64,
+    digest: String,
+}
+
+impl Batch<'_> {
+    /// Deletes the candidates that nothing refers to; their labels and blobs become
+    /// candidates. Returns the repositories that lost a manifest.
+    pub(super) async fn collect_manifests(&mut self) -> Result<BTreeSet<i64>, DbError> {
+        let reached = self.walk().await?;
+        if reached.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let locked = self.lock_manifests(&reached).await?;
+        self.rules.switches.pause("manifests locked").await;
+        let references = self.references(&reached).await?;
+        self.postpone_held(&reached, &locked, &references);
+        let candidates = locked.keys().copied().collect();
+        let gone = graph::unreferenced(&candidates, &references);
+        self.carry(&candidates, &gone, &references);
+        self.delete_manifests(&gone, &locked).await?;
+        Ok(gone.iter().map(|id| locked[id].repository_id).collect())
+    }
+
+    async fn walk(&mut self) -> Result<Vec<i64>, DbError> {
+        if self.manifests.is_empty() {
+            return Ok(Vec::new());
+        }
+        let from: Vec<_> = self.manifests.iter().copied().collect();
+        let mine: Vec<_> = self.repositories.keys().copied().collect();
+        let params = [Param::Ints(&from), Param::Ints(&mine)];
+        let rows = self.conn.query(&WALK, &params).await?;
+        rows.iter().map(|row| row.int(0)).collect()
+    }
+
+    async fn lock_manifests(&mut self, ids: &[i64]) -> Result<BTreeMap<i64, Locked>, DbError> {
+        let clause = "for update of m skip locked";
+        let text = self
+            .rules
+            .switches
+            .text(Lock::Manifests, clause, LOCK.postgres);
+        let rows = self
+            .conn
+            .query_text(LOCK.name, &text, &[Param::Ints(ids)])
+            .await?;
+        let mut locked = BTreeMap::new();
+        for row in rows {
+            let manifest = Locked {
+                repository_id: row.int(1)?,
+                digest: row.text(2)?,
+            };
+            locked.insert(row.int(0)?, manifest);
+        }
+        Ok(locked)
+    }
+
+    async fn references(&mut self, ids: &[i64]) -> Result<Vec<Reference>, DbError> {
+        let rows = self.conn.query(&REFERENCES, &[Param::Ints(ids)]).await?;
+        let read = |row: &crate::db::Row| {
+            Ok(Reference {
+                manifest: row.int(0)?,
+                by: row.opt_int(1)?,
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// Notes the manifests that a writer holds: it may still roll back, and then nothing
+    /// else would ever look at them again.
+    fn postpone_held(
+        &mut self,
+        reached: &[i64],
+        locked: &BTreeMap<i64, Locked>,
+        references: &[Reference],
+    ) {
+        let tagged: BTreeSet<_> = references
+            .iter()
+            .filter(|reference| reference.by.is_none())
+            .map(|reference| reference.manifest)
+            .collect();
+        for id in reached {
+            if !locked.contains_key(id) && !tagged.contains(id) {
+                self.postponed.push(recheck::Row::manifest(*id));
+            }
+        }
+    }
+
+    /// Hands the untagged manifests that stay to the next batch of these repositories,
+    /// whose tags may hold the last reference to them.
+    fn carry(&mut self, candidates: &BTreeSet<i64>, gone: &[i64], references: &[Reference]) {
+        if !self.collected.more {
+            return;
+        }
+        let mut left = candidates.clone();
+        for id in gone {
+            left.remove(id);
+        }
+        for reference in references {
+            if reference.by.is_none() {
+                left.remove(&reference.manifest);
+            }
+        }
+        self.collected.carried = left.into_iter().collect();
+    }
+
+    async fn delete_manifests(
+        &mut self,
+        gone: &[i64],
+        locked: &BTreeMap<i64, Locked>,
+    ) -> Result<(), DbError> {
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let owners: Vec<_> = gone.iter().map(|id| locked[id].repository_id).collect();
+        let digests: Vec<_> = gone.iter().map(|id| locked[id].digest.as_str()).collect();
+        let params = [
+            Param::Ints(gone),
+            Param::Ints(&owners),
+            Param::Texts(&digests),
+        ];
+        for row in self.conn.query(&DELETE, &params).await? {
+            let value = row.int(1)?;
+            match row.int(0)? {
+                0 => drop(self.labels.insert(value)),
+                1 => drop(self.blobs.insert(value)),
+                _ => self.collected.manifests = value.unsigned_abs(),
+            }
+        }
+        self.rules.switches.pause("manifests deleted").await;
+        Ok(())
+    }
+}

@@ -1,0 +1,218 @@
+//! Objects that lost their last row and wait to be removed from storage.
+use std::{collections::BTreeSet, time::Duration};
+
+use crate::{
+    Conn, DbError,
+    db::{Param, Sql},
+};
+
+/// Checksum of the empty layer, whose object is never removed: it is shared by nearly
+/// every image and re-created without an upload.
+pub const EMPTY_LAYER: &str =
+    "sha256:a3ed95caeb02ffe68cdd9fd84406680ae93d633cb16422d00e8a7c22955b46d4";
+
+/// An object to remove.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tombstone {
+    /// Key of the row.
+    pub id: i64,
+    /// Name of the storage location.
+    pub location: String,
+    /// sha256 of the content.
+    pub digest: [u8; 32],
+    /// `imagestorage.uuid` for an object on the path of old; `None` for a
+    /// content-addressed one.
+    pub legacy_uuid: Option<String>,
+}
+
+const TAKE: Sql = Sql::postgres(
+    "tombstone.take",
+    "
+    select t.id, l.name, t.digest, t.legacy_uuid
+      from quayhand_tombstone t
+      join imagestoragelocation l on l.id = t.location_id
+     where t.id > $1
+       and t.digest is not null
+       and t.created_at <= clock_timestamp() - $2 * interval '1 millisecond'
+     order by t.id
+     limit $3",
+);
+
+const STUCK: Sql = Sql::postgres(
+    "tombstone.count_stuck",
+    "
+    select count(*)
+      from quayhand_tombstone t
+     where t.digest is null
+        or not exists (select 1 from imagestoragelocation l where l.id = t.location_id)",
+);
+
+// A standby may lag behind a writer: its answer would be worth nothing.
+const PRESENT: Sql = Sql::postgres(
+    "tombstone.present",
+    "
+    select null as content_checksum where pg_is_in_recovery()
+    union all
+    select distinct content_checksum from imagestorage where content_checksum = any($1)",
+);
+
+const FENCE: Sql = Sql::postgres(
+    "tombstone.fence",
+    "
+    select key.digest
+      from unnest($1::text[], $2::bigint[]) as key (digest, lock)
+     where pg_try_advisory_xact_lock(key.lock)",
+);
+
+const REMOVE: Sql = Sql::postgres(
+    "tombstone.remove",
+    "delete from quayhand_tombstone where id = any($1)",
+);
+
+/// Reads the bytes of a checksum: `sha256:` and 64 lower-case hexadecimal digits. `None`
+/// for anything else.
+#[must_use]
+pub fn sha256_bytes(checksum: &str) -> Option<[u8; 32]> {
+    let hex = checksum.strip_prefix("sha256:")?.as_bytes();
+    let mut bytes = [0; 32];
+    if hex.len() != 64 {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(hex.chunks_exact(2)) {
+        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+    }
+    Some(bytes)
+}
+
+const fn nibble(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}
+
+/// Returns at most `at_most` tombstones older than `older_than`, with an id above
+/// `after`, in id order. Zero takes every age. One statement, no locks.
+///
+/// # Errors
+///
+/// [`DbError::Statement`] if the database refuses.
+pub async fn take(
+    conn: &mut Conn,
+    after: i64,
+    older_than: Duration,
+    at_most: u32,
+) -> Result<Vec<Tombstone>, DbError> {
+    let age_ms = i64::try_from(older_than.as_millis()).unwrap_or(i64::MAX);
+    let params = [
+        Param::Int(after),
+        Param::Int(age_ms),
+        Param::Int(i64::from(at_most)),
+    ];
+    let rows = conn.query(&TAKE, &params).await?;
+    let mut tombstones = Vec::with_capacity(rows.len());
+    for row in rows {
+        let bytes = row.opt_bytes(2)?.unwrap_or_default();
+        let digest = bytes.try_into().map_err(|_| DbError::Row {
+            name: TAKE.name,
+            column: 2,
+            problem: "a digest of other than 32 bytes".to_owned(),
+        })?;
+        tombstones.push(Tombstone {
+            id: row.int(0)?,
+            location: row.text(1)?,
+            digest,
+            legacy_uuid: row.opt_text(3)?,
+        });
+    }
+    Ok(tombstones)
+}
+
+/// Counts tombstones that are never taken: their checksum is no sha256, or their location
+/// is gone. Their objects are kept. One statement.
+///
+/// # Errors
+///
+/// [`DbError::Statement`] if the database refuses.
+pub async fn count_stuck(conn: &mut Conn) -> Result<u64, DbError> {
+    let row = conn.query_one(&STUCK, &[]).await?;
+    Ok(row.int(0)?.unsigned_abs())
+}
+
+/// Returns which of these checksums (`sha256:...`) some row of `imagestorage` has now.
+/// One statement.
+///
+/// # Errors
+///
+/// [`DbError::Refused`] when the answer came from a standby, which may lag;
+/// [`DbError::Statement`] if the database refuses.
+pub async fn present(conn: &mut Conn, checksums: &[&str]) -> Result<BTreeSet<String>, DbError> {
+    let mut found = BTreeSet::new();
+    for row in conn.query(&PRESENT, &[Param::Texts(checksums)]).await? {
+        let Some(checksum) = row.opt_text(0)? else {
+            return Err(DbError::Refused(
+                "the database is a standby: whether a blob is in use must be asked of the \
+                 primary; name the primary in `database.url`"
+                    .to_owned(),
+            ));
+        };
+        found.insert(checksum);
+    }
+    Ok(found)
+}
+
+/// Takes, until the transaction ends, the database's own lock of each checksum; returns
+/// those it got. The fence of a registry without Redis. One statement, never waits.
+///
+/// # Errors
+///
+/// [`DbError::Statement`] if the database refuses.
+pub async fn fence(conn: &mut Conn, checksums: &[&str]) -> Result<BTreeSet<String>, DbError> {
+    let keys: Vec<_> = checksums.iter().map(|text| fence_key(text)).collect();
+    let params = [Param::Texts(checksums), Param::Ints(&keys)];
+    let rows = conn.query(&FENCE, &params).await?;
+    rows.iter().map(|row| row.text(0)).collect()
+}
+
+/// Returns the advisory lock of a checksum: its first eight bytes, big-endian. A checksum
+/// that is no sha256 has the key 0.
+fn fence_key(checksum: &str) -> i64 {
+    let bytes = sha256_bytes(checksum).unwrap_or_default();
+    let mut key = [0; 8];
+    key.copy_from_slice(&bytes[..8]);
+    i64::from_be_bytes(key)
+}
+
+/// Removes tombstones whose objects are gone or in use again; returns how many. One
+/// statement.
+///
+/// # Errors
+///
+/// [`DbError::Statement`] if the database refuses.
+pub async fn remove(conn: &mut Conn, ids: &[i64]) -> Result<u64, DbError> {
+    conn.execute(&REMOVE, &[Param::Ints(ids)]).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_lower_case_sha256_is_a_digest() {
+        assert!(sha256_bytes(EMPTY_LAYER).is_some());
+        let upper = EMPTY_LAYER.to_uppercase().replace("SHA256", "sha256");
+        let long = format!("{EMPTY_LAYER}0");
+        for bad in [
+            "",
+            "sha256:",
+            "sha256:00",
+            &upper,
+            &long,
+            "sha512:00",
+            "sha256:../../../../etc/passwd00000000000000000000000000000000000000000000",
+        ] {
+            assert!(sha256_bytes(bad).is_none(), "`{bad}`");
+        }
+    }
+}
