@@ -53,6 +53,9 @@ pub enum DbError {
     /// A rule of this crate forbids what was asked.
     #[error("{0}")]
     Refused(String),
+    /// The schema is not one this program works on; says what is missing and what makes it.
+    #[error("{0}")]
+    Schema(String),
 }
 
 impl DbError {
