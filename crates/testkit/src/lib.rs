@@ -3,10 +3,13 @@
 //! - [`PostgresServer`], [`RedisServer`]: private servers on free loopback ports, gone with the
 //!   process that started them
 //! - [`wait_for`], [`unique_name`]: events instead of sleeps, names that tests do not share
+//! - [`golden`]: database states before and after Quay's own collector ran, and their objects
 //! - [`shared_dir`], [`shared_or_skip!`]: the material beside the checkout
 
 mod error;
+pub mod golden;
 mod keeper;
+mod objects;
 mod port;
 mod postgres;
 mod program;
@@ -15,6 +18,7 @@ mod shared;
 mod wait;
 
 pub use error::TestkitError;
+pub use objects::create_objects;
 pub use postgres::{POSTGRES_PASSWORD, POSTGRES_USER, PostgresOptions, PostgresServer};
 pub use redis::{REDIS_DATABASES, RedisOptions, RedisServer};
 pub use shared::{report_skipped, shared_dir};
