@@ -5,6 +5,7 @@
 pub mod db;
 pub mod drift;
 pub mod gc;
+pub mod migrate;
 pub mod tombstone;
 
 pub use db::{Conn, Db, DbConfig, DbError, configure};
