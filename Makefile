@@ -1,0 +1,28 @@
+# Two commands for a newcomer: `make demo` and `make test`. Both install PostgreSQL and Redis
+# when they are missing, start private throw-away servers and stop what they started.
+
+CARGO ?= cargo
+FLAGS ?= --locked
+
+.PHONY: help demo test lint doc packages
+
+help: ## Shows this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+packages: ## Installs PostgreSQL and Redis if they are missing; starts nothing
+	@scripts/packages
+
+demo: packages ## Fills a registry with garbage, collects it through the daemon, checks the result
+	$(CARGO) build $(FLAGS) --bin quayhand
+	$(CARGO) run --quiet $(FLAGS) --bin quayhand -- demo
+
+test: packages ## Runs every test against real servers
+	@[ -d ../shared ] || echo "SKIPPED: ../shared is missing, the tests that compare with it do nothing"
+	$(CARGO) test $(FLAGS) --workspace
+
+lint: ## Checks the formatting of every file and every lint
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy $(FLAGS) --workspace --all-targets -- -D warnings
+
+doc: ## Builds the documentation, without warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(FLAGS) --workspace --no-deps
