@@ -4,15 +4,17 @@
 //! that is gone, means that what a destructive job takes for unreferenced may be in use; such jobs
 //! stay off until somebody has looked. New tables, columns and indexes that lead nowhere near the
 //! deleted rows are fine.
+mod columns;
 mod kind;
-mod known;
+mod references;
 
 use std::collections::BTreeMap;
 
 use crate::db::{Conn, DbError, Param, Sql};
 
+use columns::{USED, Used};
 pub use kind::{Kind, kind_of_database};
-use known::{REFERENCED, Referenced, USED, Used};
+use references::{REFERENCED, Referenced};
 
 /// Reads the foreign keys onto some tables, whichever schema they come from.
 const REFERENCES: Sql = Sql::postgres(
@@ -55,6 +57,13 @@ impl Drift {
     pub fn is_clean(&self) -> bool {
         self.problems.is_empty()
     }
+}
+
+/// Lists the columns that the gate watches, each as table and column.
+pub fn watched_columns() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let of_table =
+        |used: &'static Used| used.columns.iter().map(|(column, _)| (used.table, *column));
+    USED.iter().flat_map(of_table)
 }
 
 /// Compares the schema with what our statements rely on. Four round trips on the catalogue, a few

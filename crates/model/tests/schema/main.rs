@@ -7,6 +7,7 @@
 mod catalogue;
 mod gate;
 mod migrations;
+mod narrow;
 mod registry;
 
 use quayhand_model::drift::{Drift, Kind, check, kind_of_database};

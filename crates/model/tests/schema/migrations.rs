@@ -33,7 +33,6 @@ async fn goes_up_down_to_nothing_and_up_again() {
         built,
         "the second time builds the same"
     );
-    println!("{} steps, {} definitions", first.len(), built.len());
 }
 
 #[tokio::test]
