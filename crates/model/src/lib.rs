@@ -2,10 +2,15 @@
 //!
 //! Modules are named as the domain names them. Every function takes a [`Conn`], which only
 //! the guard in [`db`] hands out.
+pub mod clock;
 pub mod db;
 pub mod drift;
 pub mod gc;
 pub mod migrate;
+pub mod permission;
+pub mod repository;
+pub mod team;
 pub mod tombstone;
+pub mod user;
 
 pub use db::{Conn, Db, DbConfig, DbError, configure};

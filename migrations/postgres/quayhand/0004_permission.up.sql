@@ -11,13 +11,14 @@ create table quayhand_permission (
 );
 create index quayhand_permission_repository_id on quayhand_permission (repository_id);
 
--- What a user may do in a whole namespace; rows a repository and administrator would be too many.
+-- The highest role that a user has in a whole namespace; a row a repository and administrator would
+-- be too many.
 create table quayhand_namespace_permission (
     user_id      bigint   not null,
     namespace_id bigint   not null,
     -- 1 may create repositories, 3 admin: the owner, or a member of a team of administrators
     role         smallint not null,
-    constraint quayhand_namespace_permission_pk primary key (user_id, namespace_id, role),
+    constraint quayhand_namespace_permission_pk primary key (user_id, namespace_id),
     constraint quayhand_namespace_permission_role check (role in (1, 3))
 );
 create index quayhand_namespace_permission_namespace_id

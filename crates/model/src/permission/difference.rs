@@ -1,0 +1,312 @@
+//! The two tables: what they should hold, how that differs from what they hold, and the
+//! statements that make it so.
+//!
+//! The difference comes back to the client before anything is written: nothing is written
+//! when nothing differs, and a preview sees exactly what a run would write.
+use std::ops::AddAssign;
+
+use super::{NamespaceRole, Role, scope::Slice};
+use crate::{
+    Conn, DbError,
+    db::{Param, Sql},
+};
+
+/// One row that differs from the grants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Change {
+    /// Whose role it is.
+    pub user_id: i64,
+    /// Where it holds.
+    pub place: Place,
+    before: Option<i64>,
+    after: Option<i64>,
+}
+
+/// Says where a role holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// On a repository, by its id: a row of `quayhand_permission`.
+    Repository(i64),
+    /// In a namespace, by its id: a row of `quayhand_namespace_permission`.
+    Namespace(i64),
+}
+
+/// Counts the rows that were written, of both tables.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Rows inserted.
+    pub granted: u64,
+    /// Rows whose role was changed.
+    pub changed: u64,
+    /// Rows deleted.
+    pub revoked: u64,
+}
+
+impl Change {
+    /// Returns the name of the role in the table; `None` when there is no row.
+    #[must_use]
+    pub fn before(&self) -> Option<&'static str> {
+        self.place.role_name(self.before)
+    }
+
+    /// Returns the name of the role by the grants; `None` when there is none.
+    #[must_use]
+    pub fn after(&self) -> Option<&'static str> {
+        self.place.role_name(self.after)
+    }
+}
+
+impl Place {
+    /// Returns the table that holds roles of this sort.
+    #[must_use]
+    pub fn table(&self) -> &'static str {
+        match self {
+            Self::Repository(_) => "quayhand_permission",
+            Self::Namespace(_) => "quayhand_namespace_permission",
+        }
+    }
+
+    fn id(self) -> i64 {
+        match self {
+            Self::Repository(id) | Self::Namespace(id) => id,
+        }
+    }
+
+    fn role_name(self, code: Option<i64>) -> Option<&'static str> {
+        match self {
+            Self::Repository(_) => code.and_then(Role::from_code).map(Role::as_str),
+            Self::Namespace(_) => code
+                .and_then(NamespaceRole::from_code)
+                .map(NamespaceRole::as_str),
+        }
+    }
+}
+
+impl Written {
+    /// Counts all rows.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.granted + self.changed + self.revoked
+    }
+
+    fn count(changes: &[Change]) -> Self {
+        let mut written = Self::default();
+        for change in changes {
+            match (change.before, change.after) {
+                (None, _) => written.granted += 1,
+                (_, None) => written.revoked += 1,
+                _ => written.changed += 1,
+            }
+        }
+        written
+    }
+}
+
+impl AddAssign for Written {
+    fn add_assign(&mut self, other: Self) {
+        self.granted += other.granted;
+        self.changed += other.changed;
+        self.revoked += other.revoked;
+    }
+}
+
+/// One of the two tables.
+pub(super) struct Table {
+    place: fn(i64) -> Place,
+    compare: Sql,
+    delete: Sql,
+    put: Sql,
+}
+
+/// Roles on repositories.
+pub(super) const REPOSITORIES: Table = Table {
+    place: Place::Repository,
+    // A parameter that is null takes its condition out of the plan: unnamed statements are
+    // planned for their values.
+    compare: Sql::postgres(
+        "permission.compare",
+        "
+        with granted as (
+            select user_id, repository_id, role_id
+              from repositorypermission
+             where user_id = any($1)
+             union all
+            select m.user_id, g.repository_id, g.role_id
+              from teammember m
+              join repositorypermission g on g.team_id = m.team_id
+             where m.user_id = any($1)
+        ),
+        wanted as (
+            select g.user_id::bigint as user_id,
+                   g.repository_id::bigint as repository_id,
+                   max(case role.name when 'admin' then 3 when 'write' then 2 else 1 end) as role
+              from granted g
+              join role on role.id = g.role_id and role.name in ('admin', 'write', 'read')
+              join repository r on r.id = g.repository_id
+             where r.state <> 3
+               and ($2::bigint is null or g.repository_id = $2)
+               and ($3::bigint is null or r.namespace_user_id = $3)
+             group by g.user_id, g.repository_id
+        ),
+        stored as (
+            select p.user_id, p.repository_id, p.role
+              from quayhand_permission p
+              left join repository r on r.id = p.repository_id
+             where p.user_id = any($1)
+               and ($2::bigint is null or p.repository_id = $2)
+               and ($3::bigint is null or r.namespace_user_id = $3)
+        )
+        select user_id, repository_id, stored.role, wanted.role
+          from stored
+          full join wanted using (user_id, repository_id)
+         where stored.role is distinct from wanted.role
+         limit $4",
+    ),
+    delete: Sql::postgres(
+        "permission.delete",
+        "
+        delete from quayhand_permission p
+         using unnest($1::bigint[], $2::bigint[]) as gone (user_id, repository_id)
+         where p.user_id = gone.user_id
+           and p.repository_id = gone.repository_id",
+    ),
+    put: Sql::postgres(
+        "permission.put",
+        "
+        insert into quayhand_permission (user_id, repository_id, role)
+        select * from unnest($1::bigint[], $2::bigint[], $3::bigint[])
+            on conflict (user_id, repository_id) do update set role = excluded.role",
+    ),
+};
+
+/// Roles in namespaces.
+pub(super) const NAMESPACES: Table = Table {
+    place: Place::Namespace,
+    compare: Sql::postgres(
+        "permission.compare_namespaces",
+        r#"
+        with granted as (
+            select id as user_id, id as namespace_id, 3 as role
+              from "user"
+             where id = any($1)
+               and not organization
+               and not robot
+             union all
+            select m.user_id, t.organization_id, case teamrole.name when 'admin' then 3 else 1 end
+              from teammember m
+              join team t on t.id = m.team_id
+              join teamrole on teamrole.id = t.role_id and teamrole.name in ('admin', 'creator')
+             where m.user_id = any($1)
+        ),
+        wanted as (
+            select user_id::bigint as user_id, namespace_id::bigint as namespace_id, max(role) as role
+              from granted
+             where $3::bigint is null or namespace_id = $3
+             group by user_id, namespace_id
+        ),
+        stored as (
+            select user_id, namespace_id, role
+              from quayhand_namespace_permission
+             where user_id = any($1)
+               and ($3::bigint is null or namespace_id = $3)
+        )
+        select user_id, namespace_id, stored.role, wanted.role
+          from stored
+          full join wanted using (user_id, namespace_id)
+         where $2::bigint is null
+           and stored.role is distinct from wanted.role
+         limit $4"#,
+    ),
+    delete: Sql::postgres(
+        "permission.delete_namespaces",
+        "
+        delete from quayhand_namespace_permission p
+         using unnest($1::bigint[], $2::bigint[]) as gone (user_id, namespace_id)
+         where p.user_id = gone.user_id
+           and p.namespace_id = gone.namespace_id",
+    ),
+    put: Sql::postgres(
+        "permission.put_namespaces",
+        "
+        insert into quayhand_namespace_permission (user_id, namespace_id, role)
+        select * from unnest($1::bigint[], $2::bigint[], $3::bigint[])
+            on conflict (user_id, namespace_id) do update set role = excluded.role",
+    ),
+};
+
+impl Table {
+    /// Finds rows of some users that differ from the grants, in the order of their keys; at
+    /// most `at_most` of them, `None` for all.
+    pub(super) async fn differences(
+        &self,
+        conn: &mut Conn,
+        user_ids: &[i64],
+        slice: Slice,
+        at_most: Option<i64>,
+    ) -> Result<Vec<Change>, DbError> {
+        let params = [
+            Param::Ints(user_ids),
+            Param::OptInt(slice.repository_id),
+            Param::OptInt(slice.namespace_id),
+            Param::OptInt(at_most),
+        ];
+        let mut changes = Vec::new();
+        for row in conn.query(&self.compare, &params).await? {
+            changes.push(Change {
+                user_id: row.int(0)?,
+                place: (self.place)(row.int(1)?),
+                before: row.opt_int(2)?,
+                after: row.opt_int(3)?,
+            });
+        }
+        // Rows written in the order of the index share its pages.
+        changes.sort_unstable();
+        Ok(changes)
+    }
+
+    /// Makes the rows what they should be. Nothing differs, nothing is sent.
+    pub(super) async fn write(
+        &self,
+        conn: &mut Conn,
+        changes: &[Change],
+    ) -> Result<Written, DbError> {
+        let (mut gone, mut put) = (Keys::default(), Keys::default());
+        let mut roles = Vec::new();
+        for change in changes {
+            match change.after {
+                None => gone.push(change),
+                Some(role) => {
+                    put.push(change);
+                    roles.push(role);
+                }
+            }
+        }
+        if !gone.users.is_empty() {
+            let params = [Param::Ints(&gone.users), Param::Ints(&gone.places)];
+            conn.execute(&self.delete, &params).await?;
+        }
+        if !put.users.is_empty() {
+            let params = [
+                Param::Ints(&put.users),
+                Param::Ints(&put.places),
+                Param::Ints(&roles),
+            ];
+            conn.execute(&self.put, &params).await?;
+        }
+        Ok(Written::count(changes))
+    }
+}
+
+/// Keys of rows, a list a column.
+#[derive(Default)]
+struct Keys {
+    users: Vec<i64>,
+    places: Vec<i64>,
+}
+
+impl Keys {
+    fn push(&mut self, change: &Change) {
+        self.users.push(change.user_id);
+        self.places.push(change.place.id());
+    }
+}
