@@ -1,25 +1,37 @@
 //! What it takes to reach a database.
-use std::time::Duration;
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use super::address::Address;
 
 /// Says where the database is and how its connections behave.
+///
+/// Its `Debug` form shows no password.
 #[derive(Clone)]
 pub struct DbConfig {
-    /// `postgresql://user:password@host:port/database?sslmode=...`; user and password are
-    /// percent-encoded. `postgresql+psycopg2://` is understood as well.
+    /// `postgresql://user:password@host:port/database?sslmode=...`, as Quay's `DB_URI`: user
+    /// and password are percent-encoded, `postgres://` and `postgresql+psycopg2://` mean the
+    /// same. A socket is `postgresql://user@%2Frun%2Fpostgresql/database` or `?host=/run/...`.
     pub url: String,
+    /// Further connection arguments under libpq's names, as Quay's `DB_CONNECTION_ARGS`.
+    /// They win over the URL's query; user, password, host, port and database of the URL win
+    /// over them. Those that only Quay's own pool knows are ignored.
+    pub args: BTreeMap<String, String>,
     /// Connections at most. At least 1.
     pub pool_size: usize,
     /// Longest wait for a free connection.
     pub checkout_timeout: Duration,
-    /// Longest time of one connection attempt.
+    /// Longest time of one connection attempt, from the host name to the server's welcome;
+    /// the argument `connect_timeout` wins over it.
     pub connect_timeout: Duration,
-    /// Longest time of one statement.
+    /// Longest time of one statement; zero is no limit. A server that says nothing for a
+    /// second longer is given up.
     pub statement_timeout: Duration,
-    /// Longest wait for one lock.
+    /// Longest wait for one lock; zero is no limit.
     pub lock_timeout: Duration,
-    /// Longest pause inside a transaction before the server ends it.
+    /// Longest pause inside a transaction before the server ends it; zero is no limit.
     pub idle_in_transaction_timeout: Duration,
-    /// An unused connection is closed after this time.
+    /// A connection is closed this long after it was last taken, if nobody uses it then.
+    /// Zero closes it as soon as it is given back.
     pub idle_disconnect: Duration,
     /// The server is `PgBouncer` in transaction mode: nothing is set for a session.
     pub pgbouncer: bool,
@@ -31,6 +43,7 @@ impl DbConfig {
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
+            args: BTreeMap::new(),
             pool_size: 8,
             checkout_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
@@ -40,5 +53,30 @@ impl DbConfig {
             idle_disconnect: Duration::from_secs(10),
             pgbouncer: false,
         }
+    }
+}
+
+impl fmt::Debug for DbConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let server = match Address::parse(self) {
+            Ok(address) => address.server,
+            Err(_) => "unreadable".to_owned(),
+        };
+        let args: Vec<_> = self.args.keys().collect();
+        f.debug_struct("DbConfig")
+            .field("url", &server)
+            .field("args", &args)
+            .field("pool_size", &self.pool_size)
+            .field("checkout_timeout", &self.checkout_timeout)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("statement_timeout", &self.statement_timeout)
+            .field("lock_timeout", &self.lock_timeout)
+            .field(
+                "idle_in_transaction_timeout",
+                &self.idle_in_transaction_timeout,
+            )
+            .field("idle_disconnect", &self.idle_disconnect)
+            .field("pgbouncer", &self.pgbouncer)
+            .finish_non_exhaustive()
     }
 }

@@ -1,17 +1,24 @@
 //! A borrowed connection: the only place from which a statement reaches the server.
 use std::borrow::Cow;
 
+use deadpool_postgres::Object;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::{DbError, Param, Row, Sql};
+use super::{DbError, Param, Row, Sql, watch::Watch};
 
 /// A connection borrowed from [`Db`](super::Db) for the length of a scope.
 ///
 /// Statements run unnamed and with their parameter types, so that they work behind
 /// `PgBouncer` in transaction mode and are planned for the very ids they are given.
+///
+/// Every statement is waited for to its end: when its future is dropped half-way, further
+/// statements of the borrow are refused, an open transaction is rolled back, and the
+/// connection is not used again.
 pub struct Conn {
-    pub(super) client: super::pool::Client,
-    pub(super) statements: u64,
+    pub(super) client: Object,
+    pub(super) watch: Watch,
+    /// A transaction was begun and its end was not answered.
+    pub(super) in_transaction: bool,
 }
 
 impl Conn {
@@ -21,7 +28,9 @@ impl Conn {
         sql: &Sql,
         params: &[Param<'_>],
     ) -> Result<u64, DbError> {
-        self.execute_text(sql.name, sql.postgres, params).await
+        let params = typed(params);
+        let touched = self.client.execute_typed(sql.postgres, &params);
+        self.watch.over(sql.name, &self.client, touched).await
     }
 
     /// Runs a statement; returns its rows. One round trip.
@@ -63,51 +72,31 @@ impl Conn {
         text: &str,
         params: &[Param<'_>],
     ) -> Result<Vec<Row>, DbError> {
-        self.statements += 1;
         let params = typed(params);
-        let rows = self.client.query_typed(text, &params).await;
-        let rows = rows.map_err(|error| failed(name, error))?;
+        let rows = self.client.query_typed(text, &params);
+        let rows = self.watch.over(name, &self.client, rows).await?;
         Ok(rows.into_iter().map(|inner| Row { name, inner }).collect())
     }
 
-    async fn execute_text(
-        &mut self,
-        name: &'static str,
-        text: &str,
-        params: &[Param<'_>],
-    ) -> Result<u64, DbError> {
-        self.statements += 1;
-        let params = typed(params);
-        let touched = self.client.execute_typed(text, &params).await;
-        touched.map_err(|error| failed(name, error))
-    }
-
-    /// Runs several statements without parameters in one round trip.
+    /// Runs several statements without parameters in one round trip. Not for `begin`,
+    /// `commit` and `rollback`: transactions are the guard's.
     pub(crate) async fn batch(
         &mut self,
         name: &'static str,
         text: impl Into<Cow<'_, str>>,
     ) -> Result<(), DbError> {
-        self.statements += 1;
-        let done = self.client.batch_execute(&text.into()).await;
-        done.map_err(|error| failed(name, error))
+        let text = text.into();
+        let done = self.client.batch_execute(&text);
+        self.watch.over(name, &self.client, done).await
     }
 
     /// Counts the round trips made so far on this borrow.
     #[must_use]
     pub fn statements(&self) -> u64 {
-        self.statements
+        self.watch.statements()
     }
 }
 
 fn typed<'a>(params: &'a [Param<'_>]) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
     params.iter().map(Param::postgres).collect()
-}
-
-pub(super) fn failed(name: &'static str, error: tokio_postgres::Error) -> DbError {
-    DbError::Statement {
-        name,
-        code: error.code().map(|code| code.code().to_owned()),
-        source: error.into(),
-    }
 }

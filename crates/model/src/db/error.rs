@@ -14,27 +14,45 @@ pub enum DbError {
         /// What is wrong with it, and what would be right.
         problem: String,
     },
-    /// No connection could be made or became free in time.
+    /// No connection could be made or became free in time; nothing was sent.
     #[error("no connection to the database at {server}: {problem}")]
     Connect {
         /// Host, port and database, never the password.
         server: String,
-        /// What the server or the network said.
+        /// What the server or the network said, and what to do about it.
         problem: String,
-        /// The driver's error.
-        #[source]
-        source: Option<Source>,
+        /// The server's five-character error code, if the server answered.
+        code: Option<String>,
     },
-    /// A statement failed.
+    /// A statement failed; its transaction is rolled back.
     #[error("statement `{name}` failed{}", .code.as_deref().map(|c| format!(" (SQLSTATE {c})")).unwrap_or_default())]
     Statement {
         /// Name of the statement, as in logs and metrics.
         name: &'static str,
         /// The server's five-character error code, if the server answered.
         code: Option<String>,
-        /// The driver's error.
+        /// What the server or the driver said.
         #[source]
         source: Source,
+    },
+    /// The connection broke under a statement. An open transaction is rolled back by the
+    /// server; a statement outside of one may or may not have taken effect.
+    #[error("connection to the database at {server} lost in statement `{name}`: {problem}")]
+    Lost {
+        /// Host, port and database, never the password.
+        server: String,
+        /// Name of the statement.
+        name: &'static str,
+        /// What the server or the network said.
+        problem: String,
+    },
+    /// The answer to a commit was lost: the transaction took effect as a whole or not at
+    /// all, and only the database knows which. Read the state again.
+    #[error("outcome of the transaction is unknown: the answer to its commit was lost")]
+    OutcomeUnknown {
+        /// How the answer was lost.
+        #[source]
+        source: Box<DbError>,
     },
     /// A row did not have the expected shape.
     #[error("statement `{name}`: column {column}: {problem}")]
@@ -48,7 +66,7 @@ pub enum DbError {
     },
     /// A scope was opened inside a scope of the same task: two connections for one job
     /// can starve the pool.
-    #[error("a database scope was opened inside another one")]
+    #[error("a database scope was opened inside another one: use the outer one's connection")]
     Nested,
     /// A rule of this crate forbids what was asked.
     #[error("{0}")]
@@ -66,11 +84,21 @@ impl DbError {
         matches!(self.code(), Some("40P01" | "40001" | "55P03" | "23503"))
     }
 
+    /// Tells whether the server was out of reach or went away: the same call may succeed
+    /// once the database is back. Wrong passwords and unknown databases count as well.
+    #[must_use]
+    pub fn is_connect(&self) -> bool {
+        matches!(
+            self,
+            Self::Connect { .. } | Self::Lost { .. } | Self::OutcomeUnknown { .. }
+        )
+    }
+
     /// Returns the server's five-character error code, if the server answered.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         match self {
-            Self::Statement { code, .. } => code.as_deref(),
+            Self::Statement { code, .. } | Self::Connect { code, .. } => code.as_deref(),
             _ => None,
         }
     }
