@@ -4,16 +4,44 @@
 //! crate speaks: a [`Job`] has a kind, a [`Queue`], a [`Policy`] and a [`Source`]; it
 //! travels as an [`Envelope`]; one try at running it is an attempt, which ends in
 //! [`Done`] or a [`JobError`]; a [`Registry`] knows every kind a build can run.
+//!
+//! A [`Store`] holds the queues, in Redis or in memory. A [`Client`] puts jobs in, from any
+//! process; a [`Backend`] hands them to an apalis worker, a [`Keeper`] renews what is leased.
+//! [`Locks`] are Quay's own, for what an unmodified Quay may touch at the same time.
+mod backend;
+mod client;
+mod connect;
 mod envelope;
+mod error;
+mod jitter;
 mod job;
+mod lock;
+mod memory;
 mod name;
 mod outcome;
 mod policy;
+mod redis;
 mod registry;
+mod settle;
+mod store;
 
-pub use envelope::Envelope;
+pub use self::redis::RedisStore;
+pub use backend::{
+    Ack, AckLayer, Backend, Keeper, KnownKind, PoolConfig, PoolHandle, PoolStatus, Taken,
+};
+pub use client::{Client, Placement, RawJob};
+pub use connect::Redis;
+pub use envelope::{Envelope, LARGEST_PAYLOAD_BYTES, LONGEST_FIELD_BYTES};
+pub use error::QueueError;
 pub use job::{Job, Schedule, Source};
+pub use lock::{Hold, LockError, Locks};
+pub use memory::MemoryStore;
 pub use name::{BadName, Queue};
 pub use outcome::{Done, JobError};
 pub use policy::{Backoff, Policy};
 pub use registry::{Entry, Registry};
+pub use settle::{Outcome, REFUSED_PAUSE};
+pub use store::{
+    Counts, Fetch, Fetched, Finish, LARGEST_BATCH, LONGEST_WAIT, Lease, MOST_CRASHES, MOST_DEAD,
+    NewJob, Receipt, Shown, State, Store, TakenJob, WorkerId,
+};

@@ -103,9 +103,7 @@ impl<C: Send + Sync + 'static> Registry<C> {
             source: J::SOURCE,
             policy: J::POLICY,
             schedule: J::SCHEDULE,
-            run: |ctx, payload| {
-                Box::pin(async move { decode::<C, J>(&payload)?.run(&ctx).await })
-            },
+            run: |ctx, payload| Box::pin(async move { decode::<C, J>(&payload)?.run(&ctx).await }),
             all: J::all,
             check: |payload| decode::<C, J>(payload).map(drop),
             scheduled: || J::scheduled().as_ref().and_then(encode::<C, J>),

@@ -1,0 +1,259 @@
+//! Takes jobs out of the queue: as many as there are free slots, and waits when there are none.
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::{mpsc, watch};
+use tracing::{error, info, warn};
+
+use super::{Taken, finisher::Finisher, pool::Pool, taken::Ticket};
+use crate::{
+    Envelope, Fetch, Fetched, Finish, LARGEST_BATCH, LONGEST_WAIT, Outcome, TakenJob,
+    jitter::Patience, store::Waiter,
+};
+
+/// How long a job of an unknown kind or a newer version waits for another host.
+const UNKNOWN_PAUSE: Duration = Duration::from_secs(30);
+/// How long a job waits whose earlier attempt still runs here, its lease lost.
+const STILL_RUNNING_PAUSE: Duration = Duration::from_secs(1);
+
+/// Fetches until the pool stops or nobody takes the jobs.
+pub(super) async fn run(pool: Arc<Pool>, finisher: Finisher, out: mpsc::UnboundedSender<Taken>) {
+    let mut fetcher = Fetcher {
+        waiter: pool.store.waiter(&pool.queue),
+        quiet: pool.quiet.subscribe(),
+        pool,
+        finisher,
+        out,
+        number: 0,
+        patience: Patience::new(),
+        unsure: None,
+    };
+    while fetcher.turn().await {}
+    // The entry lapses by itself when this fails.
+    let _lapses = fetcher
+        .pool
+        .store
+        .leave(&fetcher.pool.queue, &fetcher.pool.worker)
+        .await;
+}
+
+struct Fetcher {
+    pool: Arc<Pool>,
+    finisher: Finisher,
+    out: mpsc::UnboundedSender<Taken>,
+    waiter: Waiter,
+    quiet: watch::Receiver<bool>,
+    number: u64,
+    patience: Patience,
+    unsure: Option<Unsure>,
+}
+
+/// A fetch failed: jobs may be leased to us that we never saw, now or, when the call still
+/// travels, later.
+struct Unsure {
+    since: Instant,
+    adopted: Option<Instant>,
+}
+
+impl Fetcher {
+    /// Goes round once; `false` ends the fetcher.
+    async fn turn(&mut self) -> bool {
+        let pool = self.pool.clone();
+        pool.turned();
+        if pool.stop.is_cancelled() || self.out.is_closed() {
+            return self.settle_doubt().await;
+        }
+        let free = pool.slots.free().min(LARGEST_BATCH);
+        if free == 0 || *self.quiet.borrow_and_update() {
+            self.rest(free == 0).await;
+            return true;
+        }
+        self.adopt_when_unsure().await;
+        let asked = Instant::now();
+        match self.fetch(free).await {
+            Ok(fetched) => {
+                self.patience.reset();
+                pool.worked();
+                let wait = fetched.wait;
+                self.accept(fetched, asked);
+                if !wait.is_zero() {
+                    self.wait(wait).await;
+                }
+            }
+            Err(error) => {
+                pool.failed("fetch", &error);
+                self.unsure = Some(Unsure {
+                    since: Instant::now(),
+                    adopted: None,
+                });
+                self.pause().await;
+            }
+        }
+        true
+    }
+
+    async fn fetch(&mut self, most: usize) -> Result<Fetched, crate::QueueError> {
+        self.number += 1;
+        let fetch = Fetch {
+            worker: &self.pool.worker,
+            number: self.number,
+            most,
+            lease: self.pool.lease,
+        };
+        self.pool.store.fetch(&self.pool.queue, &fetch).await
+    }
+
+    fn accept(&mut self, fetched: Fetched, asked: Instant) {
+        let Fetched {
+            recovered, buried, ..
+        } = fetched;
+        if recovered > 0 {
+            info!(queue = %self.pool.queue, jobs = recovered, "took jobs back whose worker is gone");
+        }
+        if buried > 0 {
+            error!(queue = %self.pool.queue, jobs = buried, "jobs are dead: each took its process down again and again");
+        }
+        for job in fetched.jobs {
+            self.accept_one(&job, asked);
+        }
+    }
+
+    /// Hands a job on, or settles it here when this host cannot run it.
+    fn accept_one(&mut self, job: &TakenJob, asked: Instant) {
+        let decided = match job.read() {
+            Ok(envelope) => self.decide(&envelope).map_or(Ok(envelope), Err),
+            Err(reason) => {
+                warn!(queue = %self.pool.queue, job.id = job.lease.id, "a job is dead: {reason}");
+                Err(Outcome::Dead { reason })
+            }
+        };
+        let (lease, running) = (&job.lease, &self.pool.running);
+        match decided {
+            Err(outcome) => self.settle(job, outcome),
+            Ok(envelope) => match running.add(lease, asked) {
+                Some(cancelled) => {
+                    let slot = self.pool.slots.take();
+                    let ticket = Ticket::new(lease.clone(), self.finisher.clone(), slot);
+                    // A closed channel drops the job, which gives it back.
+                    let _given_back = self.out.send(Taken {
+                        envelope,
+                        lease: lease.clone(),
+                        cancelled,
+                        ticket: Some(ticket),
+                    });
+                }
+                None => self.settle(
+                    job,
+                    Outcome::Snooze {
+                        delay: STILL_RUNNING_PAUSE,
+                        reason: "an earlier attempt still runs".to_owned(),
+                    },
+                ),
+            },
+        }
+    }
+
+    /// Says what becomes of a job that must not be run here; `None`: run it.
+    fn decide(&self, envelope: &Envelope) -> Option<Outcome> {
+        let Envelope { kind, version, .. } = envelope;
+        let wait = |reason| {
+            Some(Outcome::Snooze {
+                delay: UNKNOWN_PAUSE,
+                reason,
+            })
+        };
+        let Some(policy) = (self.pool.known)(kind) else {
+            return wait(format!("no host knows `{kind}` yet"));
+        };
+        if *version > policy.version {
+            return wait(format!("no host knows version {version} of `{kind}` yet"));
+        }
+        (envelope.attempt > policy.max_attempts).then(|| Outcome::Dead {
+            reason: format!("all {} attempts are spent", policy.max_attempts),
+        })
+    }
+
+    fn settle(&self, job: &TakenJob, outcome: Outcome) {
+        self.finisher.commit(Finish {
+            lease: job.lease.clone(),
+            outcome,
+        });
+    }
+
+    /// After a failed fetch: takes on what is leased to us and was never seen. Again once in a
+    /// while, until a call that was still on its way can have had no effect.
+    async fn adopt_when_unsure(&mut self) {
+        let Some(unsure) = &mut self.unsure else {
+            return;
+        };
+        if unsure.adopted.is_some_and(|at| at.elapsed() < LONGEST_WAIT) {
+            return;
+        }
+        let asked = Instant::now();
+        let pool = &self.pool;
+        match pool
+            .store
+            .adopt(&pool.queue, &pool.worker, pool.lease)
+            .await
+        {
+            Ok(jobs) => {
+                unsure.adopted = Some(asked);
+                if unsure.since.elapsed() > pool.lease {
+                    self.unsure = None;
+                }
+                for job in jobs {
+                    if !self.pool.running.has(&job.lease) {
+                        self.accept_one(&job, asked);
+                    }
+                }
+            }
+            Err(error) => pool.failed("adopt", &error),
+        }
+    }
+
+    /// Before the end: what a failed fetch may have leased is given back, as far as Redis
+    /// answers. Returns `false`.
+    async fn settle_doubt(&mut self) -> bool {
+        self.adopt_when_unsure().await;
+        false
+    }
+
+    /// Waits while no job may be taken.
+    async fn rest(&mut self, is_full: bool) {
+        let pool = self.pool.clone();
+        if !is_full {
+            // Quiet: somebody else should be woken instead of us.
+            let _lapses = pool.store.leave(&pool.queue, &pool.worker).await;
+        }
+        tokio::select! {
+            () = pool.stop.cancelled() => {}
+            () = pool.slots.changed(), if is_full => {}
+            _ = self.quiet.changed() => {}
+            () = tokio::time::sleep(LONGEST_WAIT) => {}
+        }
+    }
+
+    /// Waits for a wake-up. Giving the wait up closes its connection, so it takes none along.
+    async fn wait(&mut self, longest: Duration) {
+        let pool = self.pool.clone();
+        let failed = tokio::select! {
+            outcome = self.waiter.wait(longest) => outcome.err(),
+            () = pool.stop.cancelled() => None,
+            _ = self.quiet.changed() => None,
+        };
+        if let Some(error) = failed {
+            pool.failed("wait", &error);
+            self.pause().await;
+        }
+    }
+
+    async fn pause(&mut self) {
+        let pause = self.patience.pause();
+        tokio::select! {
+            () = self.pool.stop.cancelled() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}

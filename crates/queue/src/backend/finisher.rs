@@ -1,0 +1,153 @@
+//! Commits what became of jobs, many in one call.
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::warn;
+
+use super::pool::Pool;
+use crate::{Finish, LARGEST_BATCH, jitter::Patience};
+
+/// How long a pool that closes tries to commit; what is left comes back when its leases end.
+const CLOSING_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The way to the task that commits; cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Finisher {
+    notes: mpsc::UnboundedSender<Note>,
+    inbox: Arc<Mutex<Option<Inbox>>>,
+}
+
+/// What the committing task takes over. With it goes the word that all is committed.
+#[derive(Debug)]
+struct Inbox {
+    notes: mpsc::UnboundedReceiver<Note>,
+    _ended: DropGuard,
+}
+
+#[derive(Debug)]
+enum Note {
+    Finish(Finish),
+    Flushed(oneshot::Sender<()>),
+}
+
+impl Finisher {
+    /// Makes the way in; `ended` is cancelled when everything is committed and nothing more
+    /// can come.
+    pub(super) fn new(ended: CancellationToken) -> Self {
+        let (sender, notes) = mpsc::unbounded_channel();
+        let inbox = Inbox {
+            notes,
+            _ended: ended.drop_guard(),
+        };
+        Self {
+            notes: sender,
+            inbox: Arc::new(Mutex::new(Some(inbox))),
+        }
+    }
+
+    /// Hands a finish over; it is committed with the next group.
+    ///
+    /// The backlog is bounded by the slots: while nothing can be committed, nothing is fetched.
+    pub(super) fn commit(&self, finish: Finish) {
+        // Without a receiver the runtime is going down; the lease ends by itself.
+        let _gone = self.notes.send(Note::Finish(finish));
+    }
+
+    /// Waits until everything handed over before is committed or given up.
+    pub(super) async fn flush(&self) {
+        let (done, flushed) = oneshot::channel();
+        if self.notes.send(Note::Flushed(done)).is_ok() {
+            // An error means that the committing task ended: nothing is left to wait for.
+            let _ended = flushed.await;
+        }
+    }
+
+    /// Starts the task that commits. It ends when every sender is gone and all is committed.
+    pub(super) fn start(&self, pool: Arc<Pool>) -> JoinHandle<()> {
+        let inbox = self
+            .inbox
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        tokio::spawn(async move {
+            if let Some(inbox) = inbox {
+                commit_all(inbox, &pool).await;
+            }
+        })
+    }
+}
+
+async fn commit_all(mut inbox: Inbox, pool: &Pool) {
+    let mut notes = Vec::new();
+    while inbox.notes.recv_many(&mut notes, LARGEST_BATCH).await > 0 {
+        let mut batch = Vec::with_capacity(notes.len());
+        let mut flushes = Vec::new();
+        for note in notes.drain(..) {
+            match note {
+                Note::Finish(finish) => batch.push(finish),
+                Note::Flushed(done) => flushes.push(done),
+            }
+        }
+        if !batch.is_empty() {
+            commit(&batch, pool).await;
+        }
+        for done in flushes {
+            // Nobody waits any more when the worker was dropped.
+            let _gone = done.send(());
+        }
+    }
+}
+
+/// Commits a group, however often it takes; a pool that closes tries a few seconds only.
+async fn commit(batch: &[Finish], pool: &Pool) {
+    let mut patience = Patience::new();
+    let mut was_unsure = false;
+    let mut closing_since = None;
+    loop {
+        match pool.store.finish(&pool.queue, batch).await {
+            Ok(settled) => {
+                pool.worked();
+                report_refused(batch, &settled, was_unsure, pool);
+                break;
+            }
+            Err(error) => {
+                was_unsure = true;
+                pool.failed("finish", &error);
+            }
+        }
+        if pool.stop.is_cancelled() {
+            let since = *closing_since.get_or_insert_with(std::time::Instant::now);
+            if since.elapsed() > CLOSING_PATIENCE {
+                warn!(queue = %pool.queue, jobs = batch.len(), "finished jobs could not be reported; they will run again");
+                break;
+            }
+        }
+        tokio::time::sleep(patience.pause()).await;
+    }
+    for finish in batch {
+        pool.running.remove(&finish.lease);
+    }
+}
+
+/// Warns of finishes that came too late. After a lost answer a refusal says nothing.
+fn report_refused(batch: &[Finish], settled: &[bool], was_unsure: bool, pool: &Pool) {
+    if was_unsure {
+        return;
+    }
+    for (finish, settled) in batch.iter().zip(settled) {
+        if !settled {
+            warn!(
+                queue = %pool.queue,
+                job.id = finish.lease.id,
+                "the outcome of a job was refused: its lease was lost, so it runs or ran elsewhere"
+            );
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The jobs in the hands of one pool, and when their leases were last renewed.
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::Lease;
+
+/// Holds every job of a pool from its fetch until its finish is committed.
+#[derive(Debug, Default)]
+pub(super) struct Running {
+    jobs: Mutex<HashMap<String, Held>>,
+}
+
+#[derive(Debug)]
+struct Held {
+    token: String,
+    cancelled: CancellationToken,
+    renewed: Instant,
+    lost: bool,
+}
+
+impl Running {
+    /// Adds a job fetched by a call that was sent at `asked`; `None` when an earlier attempt
+    /// of it still runs here.
+    pub(super) fn add(&self, lease: &Lease, asked: Instant) -> Option<CancellationToken> {
+        let mut jobs = self.lock();
+        if jobs.contains_key(&lease.id) {
+            return None;
+        }
+        let cancelled = CancellationToken::new();
+        let held = Held {
+            token: lease.token.clone(),
+            cancelled: cancelled.clone(),
+            renewed: asked,
+            lost: false,
+        };
+        jobs.insert(lease.id.clone(), held);
+        Some(cancelled)
+    }
+
+    /// Says whether this very lease is known.
+    pub(super) fn has(&self, lease: &Lease) -> bool {
+        let jobs = self.lock();
+        jobs.get(&lease.id)
+            .is_some_and(|held| held.token == lease.token)
+    }
+
+    /// Removes a job whose finish is settled.
+    pub(super) fn remove(&self, lease: &Lease) {
+        let mut jobs = self.lock();
+        if jobs
+            .get(&lease.id)
+            .is_some_and(|held| held.token == lease.token)
+        {
+            jobs.remove(&lease.id);
+        }
+    }
+
+    /// Lists the leases that are still held.
+    pub(super) fn leases(&self) -> Vec<Lease> {
+        let jobs = self.lock();
+        let held = jobs.iter().filter(|(_, held)| !held.lost);
+        held.map(|(id, held)| Lease {
+            id: id.clone(),
+            token: held.token.clone(),
+        })
+        .collect()
+    }
+
+    /// Notes that a call sent at `asked` renewed the lease.
+    pub(super) fn renewed(&self, lease: &Lease, asked: Instant) {
+        if let Some(held) = self.lock().get_mut(&lease.id)
+            && held.token == lease.token
+        {
+            held.renewed = asked;
+        }
+    }
+
+    /// Cancels a job whose lease is lost; says whether it was held until now.
+    pub(super) fn lose(&self, lease: &Lease) -> bool {
+        let mut jobs = self.lock();
+        let Some(held) = jobs.get_mut(&lease.id) else {
+            return false;
+        };
+        let is_news = held.token == lease.token && !held.lost;
+        if is_news {
+            held.lost = true;
+            held.cancelled.cancel();
+        }
+        is_news
+    }
+
+    /// Cancels a job that keeps its lease: its outcome still counts.
+    pub(super) fn cancel(&self, lease: &Lease) {
+        if let Some(held) = self.lock().get(&lease.id) {
+            held.cancelled.cancel();
+        }
+    }
+
+    /// Lists the leases that nobody renewed for `age`.
+    pub(super) fn older_than(&self, age: Duration) -> Vec<Lease> {
+        let jobs = self.lock();
+        let old = jobs
+            .iter()
+            .filter(|(_, held)| !held.lost && held.renewed.elapsed() >= age);
+        old.map(|(id, held)| Lease {
+            id: id.clone(),
+            token: held.token.clone(),
+        })
+        .collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Held>> {
+        // Nothing that can panic runs under this lock.
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_lease_cancels_its_own_attempt_once() {
+        let running = Running::default();
+        let lease = |token: &str| Lease {
+            id: "1".into(),
+            token: token.into(),
+        };
+        let cancelled = running.add(&lease("a"), Instant::now()).unwrap();
+        assert!(running.add(&lease("b"), Instant::now()).is_none());
+        assert!(!running.lose(&lease("b")) && !cancelled.is_cancelled());
+        assert!(running.lose(&lease("a")) && cancelled.is_cancelled());
+        assert!(!running.lose(&lease("a")));
+        assert!(running.leases().is_empty(), "lost, so not renewed");
+        running.remove(&lease("b"));
+        assert!(running.has(&lease("a")));
+        running.remove(&lease("a"));
+        assert!(!running.has(&lease("a")));
+    }
+}

@@ -1,0 +1,271 @@
+//! Putting jobs into queues, from any process: the web tier, a sweep, the shell.
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    Entry, Envelope, Job, LARGEST_PAYLOAD_BYTES, LONGEST_FIELD_BYTES, NewJob, Queue, QueueError,
+    Receipt, Store,
+};
+
+/// Puts jobs into queues; cheap to clone, shared by all tasks of a process.
+#[derive(Clone, Debug)]
+pub struct Client {
+    store: Store,
+}
+
+/// Says how one job is placed; [`Placement::default`] is right for most.
+#[derive(Clone, Debug, Default)]
+pub struct Placement {
+    /// The job's id, derived from what caused it, so that enqueuing it again changes nothing;
+    /// `None` makes a new one.
+    pub id: Option<String>,
+    /// Whose work it is (a namespace's id as text); empty means nobody's.
+    pub tenant: String,
+    /// Travels with the job; jobs are taken in the order of arrival whatever it says.
+    pub priority: i8,
+    /// When it is due, from now; zero means at once.
+    pub delay: Duration,
+    /// Trace context of the enqueuer (W3C `traceparent`); empty means none.
+    pub trace: String,
+}
+
+impl Placement {
+    /// Returns a placement that is due after `delay`.
+    pub fn after(delay: Duration) -> Self {
+        Self {
+            delay,
+            ..Self::default()
+        }
+    }
+}
+
+/// A job whose type this process need not know.
+#[derive(Clone, Debug)]
+pub struct RawJob<'a> {
+    /// Where it goes.
+    pub queue: &'a Queue,
+    /// Its kind; a host that knows the kind will run it.
+    pub kind: &'a str,
+    /// Version of the payload; 1 is the first.
+    pub version: u32,
+    /// JSON.
+    pub payload: String,
+    /// As [`Policy::unique_for`](crate::Policy::unique_for).
+    pub unique_for: Option<Duration>,
+}
+
+impl<'a> RawJob<'a> {
+    /// Makes a job of a kind from the registry.
+    pub fn of<C>(entry: &'a Entry<C>, payload: String) -> Self {
+        Self {
+            queue: &entry.queue,
+            kind: entry.kind,
+            version: entry.policy.version,
+            payload,
+            unique_for: entry.policy.unique_for,
+        }
+    }
+}
+
+impl Client {
+    /// Makes a client of a store.
+    pub fn new(store: impl Into<Store>) -> Self {
+        Self {
+            store: store.into(),
+        }
+    }
+
+    /// Returns the store, for counting and listing.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Enqueues a job on its kind's queue, to be run at once.
+    ///
+    /// A kind with [`Policy::unique_for`](crate::Policy::unique_for) is left out when an equal
+    /// one is there; the receipt says so. One round trip.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::TooLarge`] over 256 KiB; when Redis fails. Then the job may or may not be
+    /// enqueued: enqueue it again (jobs are harmless when run twice).
+    pub async fn enqueue<C: Sync, J: Job<C>>(&self, job: &J) -> Result<Receipt, QueueError> {
+        self.enqueue_placed(job, Placement::default()).await
+    }
+
+    /// Enqueues a job to be run after `delay`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::enqueue`].
+    pub async fn enqueue_in<C: Sync, J: Job<C>>(
+        &self,
+        job: &J,
+        delay: Duration,
+    ) -> Result<Receipt, QueueError> {
+        self.enqueue_placed(job, Placement::after(delay)).await
+    }
+
+    /// Enqueues a job as `placement` says.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::enqueue`].
+    pub async fn enqueue_placed<C: Sync, J: Job<C>>(
+        &self,
+        job: &J,
+        placement: Placement,
+    ) -> Result<Receipt, QueueError> {
+        self.enqueue_raw(raw(job, &J::QUEUE)?, placement).await
+    }
+
+    /// Enqueues many jobs of one kind in calls of up to 1,000; the receipts are in their order.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::enqueue`]; a job that is too large is found before any is enqueued.
+    pub async fn enqueue_all<'a, C: Sync, J: Job<C>>(
+        &self,
+        jobs: impl IntoIterator<Item = &'a J>,
+    ) -> Result<Vec<Receipt>, QueueError> {
+        let jobs = jobs.into_iter().map(|job| (job, Placement::default()));
+        self.enqueue_all_placed::<C, J>(jobs).await
+    }
+
+    /// Enqueues many jobs of one kind, each as its placement says, in calls of up to 1,000; the
+    /// receipts are in their order.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::enqueue_all`].
+    pub async fn enqueue_all_placed<'a, C: Sync, J: Job<C>>(
+        &self,
+        jobs: impl IntoIterator<Item = (&'a J, Placement)>,
+    ) -> Result<Vec<Receipt>, QueueError> {
+        let new: Vec<NewJob> = jobs
+            .into_iter()
+            .map(|(job, placement)| new_job(raw(job, &J::QUEUE)?, placement))
+            .collect::<Result<_, _>>()?;
+        self.store.enqueue(&J::QUEUE, &new).await
+    }
+
+    /// Enqueues a job whose payload is JSON already; whether it fits the kind is found when it
+    /// runs ([`Entry::check`] finds it before).
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::Payload`] when it is no JSON; otherwise as [`Self::enqueue`].
+    pub async fn enqueue_raw(
+        &self,
+        job: RawJob<'_>,
+        placement: Placement,
+    ) -> Result<Receipt, QueueError> {
+        let queue = job.queue;
+        let new = new_job(job, placement)?;
+        let id = new.id.clone();
+        let receipts = self.store.enqueue(queue, &[new]).await?;
+        receipts
+            .into_iter()
+            .next()
+            .ok_or_else(|| QueueError::Answer {
+                verb: "enqueue",
+                reason: format!("nothing for job `{id}`"),
+            })
+    }
+}
+
+fn raw<'a, C: Sync, J: Job<C>>(job: &J, queue: &'a Queue) -> Result<RawJob<'a>, QueueError> {
+    let payload = serde_json::to_string(job).map_err(|source| QueueError::Payload {
+        kind: J::KIND.to_owned(),
+        source,
+    })?;
+    Ok(RawJob {
+        queue,
+        kind: J::KIND,
+        version: J::POLICY.version,
+        payload,
+        unique_for: J::POLICY.unique_for,
+    })
+}
+
+fn new_job(job: RawJob<'_>, placement: Placement) -> Result<NewJob, QueueError> {
+    fits(&job, &placement)?;
+    let payload_error = |source| QueueError::Payload {
+        kind: job.kind.to_owned(),
+        source,
+    };
+    let unique = job
+        .unique_for
+        .map_or_else(String::new, |_| unique_key(job.kind, &job.payload));
+    let envelope = Envelope {
+        id: placement
+            .id
+            .unwrap_or_else(|| ulid::Ulid::generate().to_string()),
+        kind: job.kind.to_owned(),
+        version: job.version,
+        payload: RawValue::from_string(job.payload).map_err(payload_error)?,
+        attempt: 0,
+        crashes: 0,
+        priority: placement.priority,
+        tenant: placement.tenant,
+        unique: unique.clone(),
+        enqueued_at_ms: 0,
+        trace: placement.trace,
+    };
+    Ok(NewJob {
+        envelope: serde_json::to_string(&envelope).map_err(payload_error)?,
+        id: envelope.id,
+        delay: placement.delay,
+        unique,
+        unique_for: job.unique_for.unwrap_or_default(),
+    })
+}
+
+/// Checks the sizes: the queue must never hold what a worker would not read.
+fn fits(job: &RawJob<'_>, placement: &Placement) -> Result<(), QueueError> {
+    let id = placement.id.as_deref().unwrap_or_default();
+    let texts = [job.kind, id, &placement.tenant, &placement.trace];
+    let longest = texts.map(str::len).into_iter().max().unwrap_or_default();
+    for (bytes, limit) in [
+        (job.payload.len(), LARGEST_PAYLOAD_BYTES),
+        (longest, LONGEST_FIELD_BYTES),
+    ] {
+        if bytes > limit {
+            return Err(QueueError::TooLarge {
+                kind: job.kind.chars().take(LONGEST_FIELD_BYTES).collect(),
+                bytes,
+                limit,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Makes the key that equal jobs share: the kind, and half of the payload's SHA-256 in hex.
+fn unique_key(kind: &str, payload: &str) -> String {
+    use std::fmt::Write as _;
+    let mut key = format!("{kind}:");
+    for byte in &Sha256::digest(payload)[..16] {
+        // A string takes everything.
+        let _infallible = write!(key, "{byte:02x}");
+    }
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unique_keys_differ_by_kind_and_payload() {
+        assert_eq!(
+            unique_key("k", ""),
+            "k:e3b0c44298fc1c149afbf4c8996fb924",
+            "half of the well-known SHA-256 of nothing"
+        );
+        assert_ne!(unique_key("k", "1"), unique_key("k", "2"));
+        assert_ne!(unique_key("a", "1"), unique_key("b", "1"));
+    }
+}

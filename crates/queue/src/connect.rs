@@ -1,0 +1,243 @@
+//! The connection to a Redis: deadlines on everything, and a fresh connection after each
+//! failure on the wire.
+//!
+//! `apalis_redis::connect` hands out a manager with a time-out of 500 ms, which keeps a
+//! connection on which nothing answers any more, and never tries again after a refused
+//! password. So its `Client` is used, with a slot of our own for the one connection.
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use apalis_redis::{Client, RedisError};
+use redis::{
+    AsyncConnectionConfig, ConnectionAddr, FromRedisValue, IntoConnectionInfo,
+    aio::MultiplexedConnection,
+};
+
+use crate::QueueError;
+
+/// Longest time until a connection stands, and until a command is answered.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Stands for one Redis server; cheap to clone, all clones share one connection.
+///
+/// Commands of all clones go down that connection side by side. It is opened at the first
+/// use and again after a failure; a command whose connection fails is not sent twice.
+#[derive(Clone)]
+pub struct Redis {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    client: Client,
+    place: String,
+    current: Mutex<Current>,
+    opening: tokio::sync::Mutex<()>,
+}
+
+/// The connection in use; the number grows with each new one.
+#[derive(Default)]
+struct Current {
+    number: u64,
+    connection: Option<MultiplexedConnection>,
+}
+
+impl Redis {
+    /// Connects, and so finds out at once when host, port or password are wrong.
+    ///
+    /// `url` is `redis://[user:password@]host:port/database`, `rediss://` for TLS (the process
+    /// must have installed a rustls provider), or `unix:///path`. Takes at most 5 s.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::Url`], [`QueueError::Unreachable`], [`QueueError::Credentials`].
+    pub async fn connect(url: &str) -> Result<Self, QueueError> {
+        let redis = Self::open(url)?;
+        redis.command::<String>("PING", &redis::cmd("PING")).await?;
+        Ok(redis)
+    }
+
+    /// Prepares a connection without opening it; the first command does.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::Url`].
+    pub fn open(url: &str) -> Result<Self, QueueError> {
+        let unusable = |error: &RedisError| QueueError::Url {
+            reason: error.to_string(),
+        };
+        let info = url.into_connection_info().map_err(|e| unusable(&e))?;
+        let place = place_of(info.addr());
+        let client = Client::open(info).map_err(|e| unusable(&e))?;
+        Ok(Self::of(client, place))
+    }
+
+    fn of(client: Client, place: String) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                client,
+                place,
+                current: Mutex::default(),
+                opening: tokio::sync::Mutex::default(),
+            }),
+        }
+    }
+
+    /// Returns a handle to the same server with a connection of its own, not yet open.
+    ///
+    /// A connection lives on the runtime that opened it; a thread that must not depend on
+    /// another's runtime takes its own.
+    #[must_use]
+    pub fn separate(&self) -> Self {
+        Self::of(self.inner.client.clone(), self.inner.place.clone())
+    }
+
+    /// Host and port (or the socket's path), for messages.
+    pub fn place(&self) -> &str {
+        &self.inner.place
+    }
+
+    /// Sends one command.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::Unreachable`] after 5 s at the latest, or what the server refused.
+    pub async fn command<T: FromRedisValue>(
+        &self,
+        verb: &'static str,
+        command: &redis::Cmd,
+    ) -> Result<T, QueueError> {
+        self.run(verb, async |mut connection| {
+            command.query_async(&mut connection).await
+        })
+        .await
+    }
+
+    /// Runs a script by its hash; it is loaded first when the server does not know it.
+    pub(crate) async fn script<T: FromRedisValue>(
+        &self,
+        verb: &'static str,
+        script: &redis::ScriptInvocation<'_>,
+    ) -> Result<T, QueueError> {
+        self.run(verb, async |mut connection| {
+            script.invoke_async(&mut connection).await
+        })
+        .await
+    }
+
+    /// Sends a pipeline in one round trip.
+    pub(crate) async fn pipeline<T: FromRedisValue>(
+        &self,
+        verb: &'static str,
+        pipeline: &redis::Pipeline,
+    ) -> Result<T, QueueError> {
+        self.run(verb, async |mut connection| {
+            pipeline.query_async(&mut connection).await
+        })
+        .await
+    }
+
+    /// Opens a connection that nobody else uses, for commands that block up to `block`.
+    pub(crate) async fn blocking(
+        &self,
+        block: Duration,
+    ) -> Result<MultiplexedConnection, QueueError> {
+        let answer_within = block + Duration::from_secs(1);
+        self.dial(answer_within)
+            .await
+            .map_err(|e| QueueError::of("connect", self.place(), e))
+    }
+
+    async fn run<T>(
+        &self,
+        verb: &'static str,
+        call: impl AsyncFnOnce(MultiplexedConnection) -> Result<T, RedisError>,
+    ) -> Result<T, QueueError> {
+        let failed = |e| QueueError::of(verb, self.place(), e);
+        let (number, connection) = self.connection().await.map_err(failed)?;
+        let outcome = call(connection).await;
+        if let Err(error) = &outcome
+            && breaks_the_connection(error)
+        {
+            self.discard(number);
+        }
+        outcome.map_err(failed)
+    }
+
+    /// Returns the open connection, or opens one; those who come meanwhile wait for it.
+    async fn connection(&self) -> Result<(u64, MultiplexedConnection), RedisError> {
+        if let Some(open) = self.current() {
+            return Ok(open);
+        }
+        let opening = async {
+            let _one_at_a_time = self.inner.opening.lock().await;
+            if let Some(open) = self.current() {
+                return Ok(open);
+            }
+            let connection = self.dial(DEADLINE).await?;
+            let mut current = self.lock();
+            current.number += 1;
+            current.connection = Some(connection.clone());
+            Ok((current.number, connection))
+        };
+        tokio::time::timeout(DEADLINE, opening)
+            .await
+            .unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
+    }
+
+    async fn dial(&self, answer_within: Duration) -> Result<MultiplexedConnection, RedisError> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(DEADLINE))
+            .set_response_timeout(Some(answer_within));
+        self.inner
+            .client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await
+    }
+
+    fn current(&self) -> Option<(u64, MultiplexedConnection)> {
+        let current = self.lock();
+        let connection = current.connection.clone()?;
+        Some((current.number, connection))
+    }
+
+    fn discard(&self, number: u64) {
+        let mut current = self.lock();
+        if current.number == number {
+            current.connection = None;
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Current> {
+        // Nothing that can panic runs under this lock.
+        self.inner
+            .current
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Redis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Redis").field(&self.inner.place).finish()
+    }
+}
+
+/// Says whether a connection is of no more use: it is gone, nothing answers on it, or its
+/// server became a replica.
+pub(crate) fn breaks_the_connection(error: &RedisError) -> bool {
+    error.is_io_error()
+        || error.is_unrecoverable_error()
+        || matches!(error.code(), Some("READONLY" | "MASTERDOWN"))
+}
+
+fn place_of(address: &ConnectionAddr) -> String {
+    match address {
+        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
+            format!("{host}:{port}")
+        }
+        ConnectionAddr::Unix(path) => path.display().to_string(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,69 @@
+//! Reading what a script answered, one value after the other.
+use redis::{FromRedisValue, Value};
+
+use crate::{Lease, QueueError, State, TakenJob};
+
+/// A flat answer; every read says which verb broke its word.
+pub(super) struct Answer {
+    verb: &'static str,
+    values: std::vec::IntoIter<Value>,
+}
+
+impl Answer {
+    pub(super) fn of(verb: &'static str, values: Vec<Value>) -> Self {
+        let values = values.into_iter();
+        Self { verb, values }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.values.len() == 0
+    }
+
+    pub(super) fn number(&mut self) -> Result<u64, QueueError> {
+        self.next("a number")
+    }
+
+    pub(super) fn count(&mut self) -> Result<u32, QueueError> {
+        self.next("a small number")
+    }
+
+    pub(super) fn text(&mut self) -> Result<String, QueueError> {
+        Ok(String::from_utf8_lossy(&self.bytes()?).into_owned())
+    }
+
+    pub(super) fn bytes(&mut self) -> Result<Vec<u8>, QueueError> {
+        self.next("a string")
+    }
+
+    pub(super) fn state(&mut self) -> Result<State, QueueError> {
+        let name = self.text()?;
+        [State::Ready, State::Delayed, State::Leased, State::Dead]
+            .into_iter()
+            .find(|state| state.as_str() == name)
+            .ok_or_else(|| self.broken(&format!("the state `{name}`")))
+    }
+
+    /// Reads the rest of a taken job.
+    pub(super) fn taken(&mut self, lease: Lease) -> Result<TakenJob, QueueError> {
+        Ok(TakenJob {
+            lease,
+            envelope: self.bytes()?,
+            attempt: self.count()?,
+            crashes: self.count()?,
+        })
+    }
+
+    fn next<T: FromRedisValue>(&mut self, expected: &str) -> Result<T, QueueError> {
+        let value = self.values.next();
+        value
+            .and_then(|value| redis::from_redis_value(value).ok())
+            .ok_or_else(|| self.broken(&format!("something else than {expected}")))
+    }
+
+    fn broken(&self, reason: &str) -> QueueError {
+        QueueError::Answer {
+            verb: self.verb,
+            reason: reason.to_owned(),
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! What goes into the verbs of a store and what comes out of them.
+use std::{fmt, time::Duration};
+
+use crate::{Envelope, Outcome};
+
+/// Names one life of one worker: host, process and a number that never comes again, so that a
+/// restarted worker neither waits for its former self nor takes its leases.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct WorkerId(String);
+
+impl WorkerId {
+    /// Makes the name of a worker that starts now, `host:pid:ulid`.
+    ///
+    /// `host` is shown to operators; `#` and control characters in it become `_`.
+    pub fn new(host: &str) -> Self {
+        let host = host.replace(|c: char| c == '#' || c.is_control(), "_");
+        let unique = ulid::Ulid::generate();
+        Self(format!("{host}:{}:{unique}", std::process::id()))
+    }
+
+    /// Returns the name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns the token of the worker's fetch number `number`.
+    pub fn token(&self, number: u64) -> String {
+        format!("{self}#{number}")
+    }
+}
+
+impl fmt::Display for WorkerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A job on its way into a queue.
+#[derive(Clone, Debug)]
+pub struct NewJob {
+    /// Its id.
+    pub id: String,
+    /// The JSON of its [`Envelope`], without the time (the store writes it).
+    pub envelope: String,
+    /// When it is due, from now; zero means at once.
+    pub delay: Duration,
+    /// Keeps other jobs with the same key out; empty means it does not.
+    pub unique: String,
+    /// Longest time of the mark that `unique` sets.
+    pub unique_for: Duration,
+}
+
+/// Says what became of a job that was to be enqueued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Id of the job that will do the work: the new one, or the one that was there.
+    pub id: String,
+    /// Whether the job was added; `false`: it, or an equal one, was in the queue already.
+    pub is_new: bool,
+}
+
+/// Asks for jobs.
+#[derive(Clone, Debug)]
+pub struct Fetch<'a> {
+    /// Who asks.
+    pub worker: &'a WorkerId,
+    /// Grows with each fetch of the worker, so that each has a token of its own.
+    pub number: u64,
+    /// How many jobs at most, 1 to 1,000.
+    pub most: usize,
+    /// How long the jobs stay with the worker unless it renews.
+    pub lease: Duration,
+}
+
+/// What a fetch brought.
+#[derive(Clone, Debug, Default)]
+pub struct Fetched {
+    /// The jobs, oldest first, leased to the worker.
+    pub jobs: Vec<TakenJob>,
+    /// How long to wait for a wake-up before looking again; zero means look at once.
+    pub wait: Duration,
+    /// Jobs of lost workers that went back to the front of the queue.
+    pub recovered: u64,
+    /// Jobs of lost workers that are dead now, having crashed too often.
+    pub buried: u64,
+}
+
+/// A job in the hands of one worker.
+#[derive(Clone, Debug)]
+pub struct TakenJob {
+    /// The hold on it.
+    pub lease: Lease,
+    /// The bytes of its envelope: what an enqueuer wrote, trusted no further.
+    pub envelope: Vec<u8>,
+    /// Which attempt this is; 1 is the first.
+    pub attempt: u32,
+    /// Attempts that ended with their process.
+    pub crashes: u32,
+}
+
+impl TakenJob {
+    /// Reads the envelope.
+    ///
+    /// # Errors
+    ///
+    /// A text that says why it is no envelope.
+    pub fn read(&self) -> Result<Envelope, String> {
+        let mut envelope = Envelope::read(&self.envelope)?;
+        envelope.id.clone_from(&self.lease.id);
+        envelope.attempt = self.attempt;
+        envelope.crashes = self.crashes;
+        Ok(envelope)
+    }
+}
+
+/// The hold of one worker on one job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The job's id.
+    pub id: String,
+    /// Differs each time the job is taken; a finish with an older one is refused.
+    pub token: String,
+}
+
+/// Says what becomes of one taken job.
+#[derive(Clone, Debug)]
+pub struct Finish {
+    /// The hold on it.
+    pub lease: Lease,
+    /// What becomes of it.
+    pub outcome: Outcome,
+}
+
+/// Counts the jobs of one queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Waiting to be taken.
+    pub ready: u64,
+    /// Waiting for their time.
+    pub delayed: u64,
+    /// In the hands of a worker.
+    pub leased: u64,
+    /// Given up, kept for operators.
+    pub dead: u64,
+    /// Finished since the queue exists.
+    pub done_total: u64,
+    /// Failed attempts since the queue exists that were followed by another.
+    pub retries_total: u64,
+    /// Jobs that died since the queue exists.
+    pub dead_total: u64,
+    /// Attempts since the queue exists that ended with their process.
+    pub crashes_total: u64,
+}
+
+/// Where a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Waiting to be taken.
+    Ready,
+    /// Waiting for its time.
+    Delayed,
+    /// In the hands of a worker.
+    Leased,
+    /// Given up.
+    Dead,
+}
+
+impl State {
+    /// Returns the name used on the wire and in the CLI.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Delayed => "delayed",
+            Self::Leased => "leased",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One job, as an operator sees it.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// Its id.
+    pub id: String,
+    /// Where it is.
+    pub state: State,
+    /// What it asks for, or why that cannot be read. Its `attempt` counts those spent.
+    pub envelope: Result<Envelope, String>,
+    /// When it is due, when its lease ends, or when it died: milliseconds since the Unix epoch
+    /// by the store's clock; 0 for a ready job.
+    pub at_ms: u64,
+    /// Why the last attempt failed; empty when none did.
+    pub last_error: String,
+}
