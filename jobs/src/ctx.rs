@@ -18,7 +18,7 @@ pub struct Ctx {
     /// The registry's database.
     pub db: Db,
     /// The registry's objects; `None` when no storage is configured.
-    pub storage: Option<Arc<Storage>>,
+    pub storage: Option<Storage>,
     /// What fences deletes of objects against writers.
     pub locks: Locking,
     /// Takes further jobs; `None` at the shell without Redis.
@@ -47,6 +47,8 @@ pub enum Locking {
 /// Says how a run was asked for. The daemon uses the default.
 #[derive(Clone, Default)]
 pub struct Options {
+    /// An operator asked for this very run at the shell.
+    pub by_hand: bool,
     /// Change nothing, print what would go.
     pub preview: Option<Preview>,
     /// Milliseconds since the Unix epoch instead of the database's clock.
@@ -59,18 +61,31 @@ pub struct Options {
 
 /// Takes the counts of a run while it runs.
 #[derive(Clone, Default)]
-pub struct Progress(Option<Arc<dyn Fn(&Done) + Send + Sync>>);
+pub struct Progress(Option<Arc<ShowStep>>);
+
+type ShowStep = dyn Fn(&Step<'_>) + Send + Sync;
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'a> {
+    /// What was done so far.
+    pub done: &'a Done,
+    /// How much of `total` that is.
+    pub handled: u64,
+    /// How much there was at the start; 0 when nobody counted.
+    pub total: u64,
+}
 
 impl Progress {
-    /// Calls `show` with the counts so far after every batch.
-    pub fn new(show: impl Fn(&Done) + Send + Sync + 'static) -> Self {
+    /// Calls `show` after every batch.
+    pub fn new(show: impl Fn(&Step<'_>) + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(show)))
     }
 
-    /// Reports the counts so far.
-    pub fn report(&self, done: &Done) {
+    /// Tells how far the run is.
+    pub fn report(&self, step: &Step<'_>) {
         if let Some(show) = &self.0 {
-            show(done);
+            show(step);
         }
     }
 }

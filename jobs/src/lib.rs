@@ -1,11 +1,12 @@
 //! Every background job, one file each.
 //!
 //! [`registry`] is the list. A new job is a new file and one line in `jobs!`.
+mod collector;
 pub mod ctx;
 pub mod gate;
 pub mod settings;
 
-pub use ctx::{Audit, Ctx, Doomed, Locking, Options, Preview, Progress};
+pub use ctx::{Audit, Ctx, Doomed, Locking, Options, Preview, Progress, Step};
 pub use gate::Gate;
 pub use settings::Settings;
 
@@ -25,6 +26,9 @@ macro_rules! jobs {
 }
 
 jobs! {
+    blob_gc::BlobGc,
+    tag_expiry::TagExpiry,
+    tag_expiry_sweep::TagExpirySweep,
 }
 
 /// The queues of this build, each one pool of workers.

@@ -9,6 +9,7 @@ pub mod gc;
 pub mod migrate;
 pub mod permission;
 pub mod repository;
+pub mod schedule;
 pub mod team;
 pub mod tombstone;
 pub mod user;

@@ -1,0 +1,101 @@
+//! Deletes tags whose recovery window has passed, and what only they held.
+//!
+//! A deleted or overwritten tag stays recoverable for its namespace's time machine (Quay
+//! `removed_tag_expiration_s`). After that this job deletes the tag, then every manifest,
+//! label and blob row that nothing else refers to, and expired uploads with their blobs.
+//! Objects stay in storage until `blob_gc` removes them; a tombstone says which.
+//!
+//! Running it twice is safe: a batch is one transaction that looks at every row again under
+//! a lock. Running it on two hosts at once is safe: a repository that one host holds, the
+//! other passes by.
+use quayhand_storage::{Digest, LegacyUuid, ObjectPath};
+
+use crate::{Doomed, collector::{self, Collector}, prelude::*};
+
+/// Collects the garbage of some repositories: many small ones, or a large one alone.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TagExpiry {
+    /// Repositories to collect. One that is gone, marked for deletion or locked by another
+    /// batch is left alone.
+    #[serde(default)]
+    pub repository_ids: Vec<i64>,
+    /// Looks again at what a pusher held when its tag went.
+    #[serde(default)]
+    pub rechecks: bool,
+}
+
+impl Job<Ctx> for TagExpiry {
+    const KIND: &'static str = "tag_expiry";
+    const ABOUT: &'static str =
+        "Deletes tags past their recovery window, and the manifests and blobs only they held";
+    const QUEUE: Queue = queues::GC;
+    const SOURCE: Source = Source::Derivable;
+    const POLICY: Policy = Policy::DEFAULT
+        .timeout(Duration::from_mins(10))
+        .unique_for(Duration::from_hours(1));
+
+    async fn run(&self, ctx: &Ctx) -> Result<Done, JobError> {
+        let collector = Collector::new(ctx)?;
+        if ctx.options.preview.is_some() {
+            return preview(ctx, Some(&self.repository_ids)).await;
+        }
+        let mut report = collector.collect(&self.repository_ids).await?;
+        if self.rechecks {
+            report.done += collector.settle_rechecks().await?;
+        }
+        collector.report(&report.done, 0);
+        report.into_result(Vec::new())
+    }
+
+    fn for_repository(repository_id: i64) -> Option<Self> {
+        Some(Self {
+            repository_ids: vec![repository_id],
+            rechecks: false,
+        })
+    }
+
+    fn all(ctx: &Ctx) -> Option<BoxFuture<'_, Result<Done, JobError>>> {
+        Some(Box::pin(async {
+            let collector = Collector::new(ctx)?;
+            if ctx.options.preview.is_some() {
+                return preview(ctx, None).await;
+            }
+            collector.drain().await
+        }))
+    }
+}
+
+/// Shows what would go, and changes nothing.
+async fn preview(ctx: &Ctx, repositories: Option<&[i64]>) -> Result<Done, JobError> {
+    let rules = collector::rules(ctx);
+    let (rows, objects) = ctx
+        .db
+        .read_only_transaction(async |tx| model::gc::preview(tx, repositories, &rules).await)
+        .await?;
+    let mut done = Done::default();
+    let Some(preview) = &ctx.options.preview else {
+        return Ok(done);
+    };
+    for row in rows {
+        preview.show(&Doomed::Row {
+            table: row.table,
+            id: row.id,
+        });
+        done.add(row.table, 1);
+    }
+    for object in objects {
+        let digest = Digest::from_bytes(object.digest);
+        let path = match object.legacy_uuid.as_deref().map(str::parse::<LegacyUuid>) {
+            None => ObjectPath::cas(&digest),
+            Some(Ok(uuid)) => ObjectPath::legacy(&uuid),
+            Some(Err(_)) => continue,
+        };
+        preview.show(&Doomed::Object {
+            location: &object.location,
+            path: &path.to_string(),
+        });
+        done.add("objects", 1);
+    }
+    Ok(done)
+}
