@@ -1,2 +1,6 @@
-//! The program.
-fn main() {}
+//! The program: arguments in, exit code out.
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    quayhand::cli::main()
+}

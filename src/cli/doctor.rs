@@ -1,0 +1,159 @@
+//! `quayhand doctor`: checks everything the daemon needs, and changes nothing.
+use std::process::ExitCode;
+
+use clap::Args as ClapArgs;
+use quayhand_model::{drift, migrate};
+use quayhand_queue::Redis;
+
+use super::{
+    App, Failure,
+    app::{drifted, settings},
+    output::{self, Format},
+};
+use crate::exit::Exit;
+
+/// `doctor` takes no arguments of its own.
+#[derive(ClapArgs)]
+pub(crate) struct Args {}
+
+/// One thing that was looked at.
+struct Finding {
+    what: &'static str,
+    problem: Option<(Exit, String)>,
+    detail: String,
+}
+
+impl Finding {
+    fn good(what: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            what,
+            problem: None,
+            detail: detail.into(),
+        }
+    }
+
+    fn bad(what: &'static str, exit: Exit, problem: impl Into<String>) -> Self {
+        Self {
+            what,
+            problem: Some((exit, problem.into())),
+            detail: String::new(),
+        }
+    }
+
+    fn of(what: &'static str, outcome: Result<String, Failure>) -> Self {
+        match outcome {
+            Ok(detail) => Self::good(what, detail),
+            Err(failure) => Self::bad(what, failure.exit(), failure.message()),
+        }
+    }
+}
+
+/// Looks at everything, prints a line each, and exits with the code of the first problem.
+pub(crate) async fn run(app: &App, _args: &Args) -> Result<ExitCode, Failure> {
+    let findings = [
+        Finding::of("database", database(app).await),
+        Finding::of("tables", tables(app).await),
+        Finding::of("schema", schema(app).await),
+        Finding::of("queue Redis", queue(app).await),
+        Finding::of("locks Redis", locks(app).await),
+        Finding::of("storage", storage(app).await),
+        flags(app),
+    ];
+    for finding in &findings {
+        print(app.format, finding)?;
+    }
+    let first = findings.iter().find_map(|finding| finding.problem.as_ref());
+    Ok(first.map_or(ExitCode::SUCCESS, |(exit, _)| (*exit).into()))
+}
+
+fn print(format: Format, finding: &Finding) -> Result<(), Failure> {
+    let problem = finding.problem.as_ref().map(|(_, text)| text.as_str());
+    match format {
+        Format::Json => output::json(&serde_json::json!({
+            "check": finding.what,
+            "ok": problem.is_none(),
+            "detail": problem.unwrap_or(&finding.detail),
+        })),
+        Format::Human => {
+            let mark = if problem.is_none() { "ok" } else { "PROBLEM" };
+            let detail = problem.unwrap_or(&finding.detail);
+            output::line(&format!("{mark:<8} {:<12} {detail}", finding.what))
+        }
+    }
+}
+
+async fn database(app: &App) -> Result<String, Failure> {
+    let kind = app.db()?.scope(drift::kind_of_database).await?;
+    if kind.is_registry() {
+        return Ok(kind.to_string());
+    }
+    Err(Failure::new(
+        Exit::Schema,
+        format!("this is {kind}: name a Quay's database, or make one with `quayhand migrate up`"),
+    ))
+}
+
+async fn tables(app: &App) -> Result<String, Failure> {
+    let off = migrate::check(&app.db()?, None).await?;
+    if off.is_empty() {
+        return Ok("every migration is applied".to_owned());
+    }
+    let list: Vec<_> = off
+        .iter()
+        .map(|e| format!("{} ({})", e.step, e.state))
+        .collect();
+    Err(Failure::new(
+        Exit::Schema,
+        format!("{}: run `quayhand migrate up`", list.join(", ")),
+    ))
+}
+
+async fn schema(app: &App) -> Result<String, Failure> {
+    let found = app.db()?.scope(drift::check).await?;
+    if found.is_clean() {
+        return Ok("every foreign key and column is known".to_owned());
+    }
+    Err(Failure::new(Exit::Schema, drifted(&found)))
+}
+
+async fn queue(app: &App) -> Result<String, Failure> {
+    app.store().await?;
+    Ok("reachable".to_owned())
+}
+
+async fn locks(app: &App) -> Result<String, Failure> {
+    let Some(url) = &app.config.redis.locks_url else {
+        return Ok("none: `blob_gc` locks in the database".to_owned());
+    };
+    Redis::connect(url.expose()).await?;
+    Ok("reachable".to_owned())
+}
+
+async fn storage(app: &App) -> Result<String, Failure> {
+    let Some(storage) = app.storage()? else {
+        return Err(Failure::new(
+            Exit::Config,
+            "no location is configured, so no object can be removed: set `[storage]`, \
+             `QUAYHAND_STORAGE` or Quay's DISTRIBUTED_STORAGE_CONFIG",
+        ));
+    };
+    let names: Vec<_> = storage.locations().map(str::to_owned).collect();
+    for name in &names {
+        // Opens the root and reads nothing of it.
+        drop(storage.list(name).await?);
+    }
+    Ok(format!("reachable: {}", names.join(", ")))
+}
+
+fn flags(app: &App) -> Finding {
+    let settings = settings(&app.config);
+    match settings.check_may_delete() {
+        Ok(()) if settings.quota_management => Finding::bad(
+            "flags",
+            Exit::Refused,
+            "FEATURE_QUOTA_MANAGEMENT is on: `tag_expiry` refuses to run",
+        ),
+        Ok(()) => Finding::good("flags", "garbage may be collected"),
+        Err(error) => Finding::bad("flags", Exit::Refused, error.to_string()),
+    }
+}

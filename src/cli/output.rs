@@ -1,0 +1,71 @@
+//! How results reach the terminal: a table for people, JSON for programs.
+use std::io::{self, Write};
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use super::Failure;
+
+/// How lists and results are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Tables and sentences
+    #[default]
+    Human,
+    /// One JSON value a line
+    Json,
+}
+
+/// Prints a line on standard output.
+///
+/// A reader that went away (`| head`) ends the output, not the program with a panic.
+pub(crate) fn line(text: &str) -> Result<(), Failure> {
+    written(writeln!(io::stdout().lock(), "{text}"))
+}
+
+/// Prints one value as a line of JSON.
+pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string(value).map_err(|error| Failure::failed(error.to_string()))?;
+    line(&text)
+}
+
+/// Prints rows under their headings, every column as wide as its widest cell.
+pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) -> Result<(), Failure> {
+    let mut widths: Vec<_> = headings.iter().map(|text| text.chars().count()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let headings: Vec<_> = headings.iter().map(|text| (*text).to_owned()).collect();
+    line(&spaced(&headings, &widths))?;
+    rows.iter().try_for_each(|row| line(&spaced(row, &widths)))
+}
+
+fn spaced(cells: &[String], widths: &[usize]) -> String {
+    let padded = cells
+        .iter()
+        .zip(widths)
+        .map(|(cell, width)| format!("{cell:<width$}"));
+    padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+}
+
+fn written(outcome: io::Result<()>) -> Result<(), Failure> {
+    match outcome {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::failed(format!("standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::spaced;
+
+    #[test]
+    fn columns_line_up_and_lines_end_with_their_text() {
+        let row = ["gc".to_owned(), "3".to_owned()];
+        assert_eq!(spaced(&row, &[7, 5]), "gc       3");
+    }
+}
