@@ -4,6 +4,7 @@
 //!   process that started them
 //! - [`wait_for`], [`unique_name`]: events instead of sleeps, names that tests do not share
 //! - [`golden`]: database states before and after Quay's own collector ran, and their objects
+//! - [`registry`]: generated registries of any size, with true digests
 //! - [`shared_dir`], [`shared_or_skip!`]: the material beside the checkout
 
 mod error;
@@ -14,6 +15,7 @@ mod port;
 mod postgres;
 mod program;
 mod redis;
+pub mod registry;
 mod shared;
 mod wait;
 
