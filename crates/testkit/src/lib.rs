@@ -2,6 +2,7 @@
 //!
 //! - [`PostgresServer`], [`RedisServer`]: private servers on free loopback ports, gone with the
 //!   process that started them
+//! - [`Proxy`]: a network that fails on demand
 //! - [`wait_for`], [`unique_name`]: events instead of sleeps, names that tests do not share
 //! - [`golden`]: database states before and after Quay's own collector ran, and their objects
 //! - [`registry`]: generated registries of any size, with true digests
@@ -14,6 +15,7 @@ mod objects;
 mod port;
 mod postgres;
 mod program;
+mod proxy;
 mod redis;
 pub mod registry;
 mod shared;
@@ -22,6 +24,7 @@ mod wait;
 pub use error::TestkitError;
 pub use objects::create_objects;
 pub use postgres::{POSTGRES_PASSWORD, POSTGRES_USER, PostgresOptions, PostgresServer};
+pub use proxy::{Fault, Proxy};
 pub use redis::{REDIS_DATABASES, RedisOptions, RedisServer};
 pub use shared::{report_skipped, shared_dir};
 pub use wait::{unique_name, wait_for};
