@@ -141,7 +141,7 @@ impl From<StorageError> for Failure {
 
 impl From<MigrateError> for Failure {
     fn from(error: MigrateError) -> Self {
-        let exit = match error {
+        let exit = match &error {
             MigrateError::Database(error) => exit_of_db(error),
             _ => Exit::Schema,
         };
