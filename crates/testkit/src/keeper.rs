@@ -181,10 +181,11 @@ impl Drop for Keeper {
     }
 }
 
-/// Writes the start script and the other files of a server.
+/// Writes the start script, the keeper's and the other files of a server.
 fn write_files(folder: &Path, start: &str, files: &[(&str, String)]) -> Result<(), TestkitError> {
     let start = ("start", start.to_owned());
-    for (name, content) in files.iter().chain([&start]) {
+    let keeper = ("keeper", include_str!("keeper.sh").to_owned());
+    for (name, content) in files.iter().chain([&start, &keeper]) {
         let file = folder.join(name);
         fs::write(&file, content).map_err(io_error("write", &file))?;
     }
@@ -203,7 +204,7 @@ fn hand_over(folder: &Path, account: program::Account) -> Result<(), TestkitErro
 fn keeper_command(folder: &Path, last_signal: &str, account: Option<program::Account>) -> Command {
     let mut command = Command::new("sh");
     command
-        .args(["-c", include_str!("keeper.sh"), "keeper"])
+        .arg(folder.join("keeper"))
         .arg(folder)
         .arg(last_signal)
         .env_clear()

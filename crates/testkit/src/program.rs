@@ -13,14 +13,17 @@ const POSTGRES_FOLDERS: &str = "/usr/lib/postgresql";
 /// Users that may own a server when the tests run as root, the best first.
 const UNPRIVILEGED_USERS: [&str; 2] = ["postgres", "nobody"];
 
-/// Finds `program` in `PATH`, then in `/usr/lib/postgresql/*/bin` (the newest version first).
+/// Finds `program` in `/usr/lib/postgresql/*/bin` (the newest version first), then in `PATH`.
+///
+/// In this order, as Debian's `/usr/bin/psql` is a wrapper that looks for the machine's own servers.
 ///
 /// # Errors
 /// [`TestkitError::MissingProgram`], naming `package`, when it is in none of them.
 pub(crate) fn find(program: &'static str, package: &'static str) -> Result<PathBuf, TestkitError> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(postgres_folders())
+    postgres_folders()
+        .into_iter()
+        .chain(std::env::split_paths(&path))
         .map(|folder| folder.join(program))
         .find(|file| file.is_file())
         .ok_or(TestkitError::MissingProgram { program, package })
