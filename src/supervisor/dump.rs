@@ -1,0 +1,104 @@
+//! Writes to the log what is going on: pools, running jobs, leases, locks, schedules.
+use quayhand_jobs::Gate;
+use quayhand_model::Db;
+use quayhand_queue::{Client, PoolStatus, Queue};
+
+use super::{
+    pool::{Pool, Steering},
+    running::{RunningJob, RunningJobs},
+};
+
+/// What a dump looks at.
+pub(crate) struct Scene<'a> {
+    pub(crate) pools: &'a [Pool],
+    pub(crate) running: &'a RunningJobs,
+    pub(crate) client: &'a Client,
+    pub(crate) db: &'a Db,
+    pub(crate) gate: &'a Gate,
+    /// Locks that jobs hold, each with the time it is held.
+    pub(crate) locks: Vec<String>,
+}
+
+/// Writes the dump. What Redis has to say may take a few seconds when it is out of reach.
+pub(crate) async fn dump(scene: &Scene<'_>) {
+    let jobs = scene.running.list();
+    tracing::info!(
+        running = jobs.len(),
+        database_connections = scene.db.connections(),
+        gate = scene.gate.reason().unwrap_or_else(|| "open".to_owned()),
+        "dump: begins"
+    );
+    for job in &jobs {
+        dump_job(job);
+    }
+    for lock in &scene.locks {
+        tracing::info!(lock, "dump: lock");
+    }
+    for pool in scene.pools {
+        dump_pool(&pool.steering, scene.client).await;
+    }
+    tracing::info!("dump: ends");
+}
+
+fn dump_job(job: &RunningJob) {
+    let RunningJob {
+        queue,
+        kind,
+        id,
+        attempt,
+        tenant,
+        started,
+    } = job;
+    let age = started.elapsed();
+    let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(
+        job.kind = kind,
+        job.id = id,
+        job.attempt = attempt,
+        job.queue = %queue,
+        job.tenant = tenant,
+        age_ms,
+        "dump: job `{kind}` runs for {age:.1?}"
+    );
+}
+
+async fn dump_pool(steering: &Steering, client: &Client) {
+    let queue = steering.queue();
+    let Some((worker, status)) = steering.status() else {
+        tracing::info!(%queue, "dump: pool `{queue}` is being started again");
+        return;
+    };
+    let PoolStatus {
+        slots,
+        running,
+        is_quiet,
+        last_turn,
+        failing,
+    } = status;
+    let failing = failing.map(|(since, error)| format!("for {since:.0?}: {error}"));
+    tracing::info!(
+        %queue,
+        worker,
+        slots,
+        leased_here = running,
+        is_quiet,
+        last_turn_ms = u64::try_from(last_turn.as_millis()).unwrap_or(u64::MAX),
+        failing,
+        "dump: pool `{queue}` runs {running} of {slots}"
+    );
+    dump_queue(queue, client).await;
+}
+
+async fn dump_queue(queue: &Queue, client: &Client) {
+    match client.store().counts(queue).await {
+        Ok(counts) => tracing::info!(
+            %queue,
+            ready = counts.ready,
+            delayed = counts.delayed,
+            leased = counts.leased,
+            dead = counts.dead,
+            "dump: queue `{queue}`"
+        ),
+        Err(error) => tracing::info!(%queue, "dump: queue `{queue}` does not answer: {error}"),
+    }
+}

@@ -1,0 +1,129 @@
+//! The attempts that run in this process: counted for the drain, listed for the dump.
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use quayhand_queue::{Envelope, Queue};
+use tokio::sync::watch;
+
+/// Knows every attempt that runs here. Cheap to clone; clones share one state.
+#[derive(Clone, Default)]
+pub(crate) struct RunningJobs(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    jobs: Mutex<Jobs>,
+    count: watch::Sender<usize>,
+}
+
+#[derive(Default)]
+struct Jobs {
+    last_key: u64,
+    by_key: BTreeMap<u64, RunningJob>,
+}
+
+/// One attempt that runs.
+#[derive(Clone, Debug)]
+pub(crate) struct RunningJob {
+    pub(crate) queue: Queue,
+    pub(crate) kind: String,
+    pub(crate) id: String,
+    pub(crate) attempt: u32,
+    pub(crate) tenant: String,
+    pub(crate) started: Instant,
+}
+
+impl RunningJob {
+    /// Describes the attempt that starts now.
+    pub(crate) fn starting(queue: &Queue, envelope: &Envelope) -> Self {
+        Self {
+            queue: queue.clone(),
+            kind: envelope.kind.clone(),
+            id: envelope.id.clone(),
+            attempt: envelope.attempt,
+            tenant: envelope.tenant.clone(),
+            started: Instant::now(),
+        }
+    }
+}
+
+/// Stands for one entry; dropping it takes the attempt off the list.
+pub(crate) struct Entered {
+    inner: Arc<Inner>,
+    key: u64,
+}
+
+impl RunningJobs {
+    /// Adds an attempt, for as long as the answer lives.
+    pub(crate) fn enter(&self, job: RunningJob) -> Entered {
+        let mut jobs = self.0.lock();
+        jobs.last_key += 1;
+        let key = jobs.last_key;
+        jobs.by_key.insert(key, job);
+        self.0.count.send_replace(jobs.by_key.len());
+        Entered {
+            inner: Arc::clone(&self.0),
+            key,
+        }
+    }
+
+    /// Counts them.
+    pub(crate) fn count(&self) -> usize {
+        *self.0.count.borrow()
+    }
+
+    /// Lists them, the oldest first.
+    pub(crate) fn list(&self) -> Vec<RunningJob> {
+        self.0.lock().by_key.values().cloned().collect()
+    }
+
+    /// Waits until none runs.
+    pub(crate) async fn none(&self) {
+        let mut count = self.0.count.subscribe();
+        // The sender lives in `self`, so the wait ends with an answer.
+        let _count = count.wait_for(|count| *count == 0).await;
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, Jobs> {
+        // Nothing that can panic runs under this lock.
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let mut jobs = self.inner.lock();
+        jobs.by_key.remove(&self.key);
+        self.inner.count.send_replace(jobs.by_key.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_attempt_is_listed_until_it_ends() {
+        let running = RunningJobs::default();
+        assert!(running.none().now_or_never().is_some());
+        let job = RunningJob {
+            queue: Queue::new("gc"),
+            kind: "k".into(),
+            id: "1".into(),
+            attempt: 1,
+            tenant: String::new(),
+            started: Instant::now(),
+        };
+        let entered = running.enter(job);
+        assert_eq!((running.count(), running.list().len()), (1, 1));
+        assert!(running.none().now_or_never().is_none());
+        drop(entered);
+        assert!(running.none().now_or_never().is_some() && running.list().is_empty());
+    }
+}
