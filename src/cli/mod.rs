@@ -6,9 +6,10 @@ mod enqueue;
 mod failure;
 mod job;
 mod migrate;
-mod output;
+pub(crate) mod output;
 mod progress;
 mod queue;
+mod run;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -53,6 +54,8 @@ Exit codes:
 
 #[derive(Subcommand)]
 enum Command {
+    /// Runs the daemon until it is told to stop
+    Run(run::Args),
     /// Lists, explains and runs jobs, without the daemon
     #[command(subcommand)]
     Job(job::Command),
@@ -69,6 +72,9 @@ enum Command {
     Config(config::Command),
     /// Checks everything the daemon needs, and says what is wrong
     Doctor(doctor::Args),
+    /// Fills a throw-away registry with garbage and collects it through the daemon
+    #[cfg(feature = "demo")]
+    Demo(crate::demo::Args),
 }
 
 /// Runs the command line of this process; returns its exit code.
@@ -85,11 +91,7 @@ pub fn main() -> ExitCode {
 fn start(cli: Cli) -> Result<ExitCode, Failure> {
     // One TLS provider for the whole process; an error means that one is installed already.
     drop(rustls::crypto::ring::default_provider().install_default());
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(threads.min(4))
-        .enable_all()
-        .build()
+    let runtime = crate::supervisor::runtime()
         .map_err(|error| Failure::failed(format!("no runtime: {error}")))?;
     runtime.block_on(dispatch(cli))
 }
@@ -99,12 +101,15 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     let load = || Config::load(&sources).map_err(Failure::from);
     let app = || Ok::<_, Failure>(App::new(load()?, cli.format));
     match cli.command {
+        Command::Run(run::Args {}) => return run::run(load()?, sources.clone()).await,
         Command::Job(command) => return job::run(&app, command, cli.format).await,
         Command::Enqueue(args) => enqueue::run(&app()?, args).await?,
         Command::Queue(command) => queue::run(&app()?, command).await?,
         Command::Migrate(command) => migrate::run(&app, command, cli.format).await?,
         Command::Config(command) => config::run(&load()?, &command, cli.format)?,
         Command::Doctor(args) => return doctor::run(&app()?, &args).await,
+        #[cfg(feature = "demo")]
+        Command::Demo(args) => return crate::demo::run(args).await,
     }
     Ok(ExitCode::SUCCESS)
 }

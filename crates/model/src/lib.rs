@@ -2,6 +2,7 @@
 //!
 //! Modules are named as the domain names them. Every function takes a [`Conn`], which only
 //! the guard in [`db`] hands out.
+pub mod census;
 pub mod clock;
 pub mod db;
 pub mod drift;

@@ -17,8 +17,6 @@ pub(crate) enum Param<'a> {
     Text(&'a str),
     /// A list of 64-bit integers.
     Ints(&'a [i64]),
-    /// A list of 64-bit integers or nulls.
-    OptInts(&'a [Option<i64>]),
     /// A list of texts.
     Texts(&'a [&'a str]),
     /// A list of texts or nulls.
@@ -35,7 +33,6 @@ impl Param<'_> {
             Self::Bool(v) => (v, Type::BOOL),
             Self::Text(v) => (v, Type::TEXT),
             Self::Ints(v) => (v, Type::INT8_ARRAY),
-            Self::OptInts(v) => (v, Type::INT8_ARRAY),
             Self::Texts(v) => (v, Type::TEXT_ARRAY),
             Self::OptTexts(v) => (v, Type::TEXT_ARRAY),
             Self::OptBytes(v) => (v, Type::BYTEA_ARRAY),
