@@ -46,8 +46,8 @@ struct Current {
 impl Redis {
     /// Connects, and so finds out at once when host, port or password are wrong.
     ///
-    /// `url` is `redis://[user:password@]host:port/database`, `rediss://` for TLS (the process
-    /// must have installed a rustls provider), or `unix:///path`. Takes at most 5 s.
+    /// `url` is `redis://[user:password@]host:port/database`, `rediss://` for TLS (checked
+    /// against the system's certificates), or `unix:///path`. Takes at most 5 s.
     ///
     /// # Errors
     ///
@@ -69,6 +69,9 @@ impl Redis {
         };
         let info = url.into_connection_info().map_err(|e| unusable(&e))?;
         let place = place_of(info.addr());
+        if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+            provide_tls();
+        }
         let client = Client::open(info).map_err(|e| unusable(&e))?;
         Ok(Self::of(client, place))
     }
@@ -112,6 +115,25 @@ impl Redis {
             command.query_async(&mut connection).await
         })
         .await
+    }
+
+    /// Runs a script that may be repeated without harm: once more when the connection had
+    /// broken while nothing used it (the server was restarted).
+    pub(crate) async fn harmless_script<T: FromRedisValue>(
+        &self,
+        verb: &'static str,
+        script: &redis::ScriptInvocation<'_>,
+    ) -> Result<T, QueueError> {
+        let had_connection = self.current().is_some();
+        let outcome = self.script(verb, script).await;
+        match &outcome {
+            Err(QueueError::Unreachable { source, .. })
+                if had_connection && source.is_connection_dropped() =>
+            {
+                self.script(verb, script).await
+            }
+            _ => outcome,
+        }
     }
 
     /// Runs a script by its hash; it is loaded first when the server does not know it.
@@ -230,6 +252,14 @@ pub(crate) fn breaks_the_connection(error: &RedisError) -> bool {
     error.is_io_error()
         || error.is_unrecoverable_error()
         || matches!(error.code(), Some("READONLY" | "MASTERDOWN"))
+}
+
+/// Makes sure that TLS has its cryptography: the program's choice, else ring.
+fn provide_tls() {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // An error means that another thread was faster.
+        let _provided = rustls::crypto::ring::default_provider().install_default();
+    }
 }
 
 fn place_of(address: &ConnectionAddr) -> String {

@@ -96,7 +96,7 @@ mod tests {
             (&b"\xff"[..], "UTF-8"),
             (b"", "EOF"),
             (b"\0", "expected value"),
-            (b"[]", "missing field"),
+            (b"{}", "missing field"),
             (deep.as_bytes(), "expected a string"),
             (&large, "bytes; at most"),
         ] {

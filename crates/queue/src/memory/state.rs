@@ -139,9 +139,7 @@ impl QueueState {
             .collect();
         let mut wait_ms = 0;
         if found < wanted {
-            if recovered + buried < MOST_RECOVERED {
-                wait_ms = self.wait_ms(now_ms);
-            }
+            wait_ms = self.wait_ms(hold_ms, now_ms);
             self.idle.retain(|_, until_ms| *until_ms > now_ms);
             let until_ms = now_ms + wait_ms + 1000;
             self.idle.insert(fetch.worker.as_str().to_owned(), until_ms);
@@ -163,7 +161,7 @@ impl QueueState {
     fn note_call(&mut self, lease_ms: u64, now_ms: u64) -> u64 {
         let before_ms = self.seen_ms.replace(now_ms).unwrap_or(now_ms);
         if now_ms.saturating_sub(before_ms) > lease_ms / 2 {
-            self.hold_ms = now_ms + lease_ms / 2;
+            self.hold_ms = now_ms + lease_ms / 3;
         }
         self.hold_ms
     }
@@ -214,10 +212,13 @@ impl QueueState {
         }
     }
 
-    fn wait_ms(&self, now_ms: u64) -> u64 {
-        let longest = ms(LONGEST_WAIT);
-        let next = self.delayed.first().map(|(due_ms, _)| due_ms - now_ms);
-        next.map_or(longest, |next| next.clamp(1, longest))
+    /// Until a job is due, a lease ends that nobody renews, or the longest wait is over.
+    fn wait_ms(&self, hold_ms: u64, now_ms: u64) -> u64 {
+        let longest_ms = now_ms + ms(LONGEST_WAIT);
+        let due_ms = self.delayed.first().map_or(longest_ms, |(at_ms, _)| *at_ms);
+        let end_ms = self.leased.first().map_or(longest_ms, |(at_ms, _)| *at_ms);
+        let again_ms = longest_ms.min(due_ms).min(end_ms.max(hold_ms));
+        again_ms.saturating_sub(now_ms).max(1)
     }
 
     pub(super) fn adopt(&mut self, worker: &WorkerId, lease_ms: u64, now_ms: u64) -> Vec<TakenJob> {

@@ -29,6 +29,11 @@ impl RedisStore {
         Self { redis }
     }
 
+    /// Returns the Redis it uses.
+    pub fn redis(&self) -> &Redis {
+        &self.redis
+    }
+
     pub(crate) async fn enqueue(
         &self,
         queue: &Queue,
@@ -47,7 +52,7 @@ impl RedisStore {
                     .arg(ms(job.unique_for))
                     .arg(&job.envelope);
             }
-            let holders: Vec<String> = self.redis.script("enqueue", &call).await?;
+            let holders: Vec<String> = self.redis.harmless_script("enqueue", &call).await?;
             receipts.extend(batch.iter().zip(holders).map(|(job, holder)| {
                 let is_new = holder.is_empty();
                 let id = if is_new { job.id.clone() } else { holder };
@@ -150,12 +155,12 @@ impl RedisStore {
     pub(crate) async fn leave(&self, queue: &Queue, worker: &WorkerId) -> Result<(), QueueError> {
         let mut call = Verb::Leave.on(queue);
         call.arg(worker.as_str());
-        self.redis.script("leave", &call).await
+        self.redis.harmless_script("leave", &call).await
     }
 
     pub(crate) async fn counts(&self, queue: &Queue) -> Result<Counts, QueueError> {
         let call = Verb::Counts.on(queue);
-        let mut answer = Answer::of("counts", self.redis.script("counts", &call).await?);
+        let mut answer = Answer::of("counts", self.redis.harmless_script("counts", &call).await?);
         Ok(Counts {
             ready: answer.number()?,
             delayed: answer.number()?,
@@ -190,7 +195,7 @@ impl RedisStore {
     }
 
     async fn shown(&self, call: &redis::ScriptInvocation<'_>) -> Result<Vec<Shown>, QueueError> {
-        let mut answer = Answer::of("show", self.redis.script("show", call).await?);
+        let mut answer = Answer::of("show", self.redis.harmless_script("show", call).await?);
         let mut shown = Vec::new();
         while !answer.is_empty() {
             let (id, state) = (answer.text()?, answer.state()?);

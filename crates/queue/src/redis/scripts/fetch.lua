@@ -13,10 +13,9 @@ if #due > 0 then
 end
 
 -- A lease that ended means that its worker did.
-local MOST_RECOVERED = 100
 local recovered, buried = 0, 0
 if hold <= now then
-  for _, id in ipairs(call('ZRANGE', LEASED, '-inf', now, 'BYSCORE', 'LIMIT', 0, MOST_RECOVERED)) do
+  for _, id in ipairs(call('ZRANGE', LEASED, '-inf', now, 'BYSCORE', 'LIMIT', 0, 100)) do
     local crashes = call('HINCRBY', CRASHES, id, 1)
     call('HINCRBY', ATTEMPTS, id, 1)
     if crashes < MOST_CRASHES then
@@ -64,10 +63,13 @@ if #ids > 0 then
 end
 
 if #ids < wanted then
+  -- Worth looking again: when a job is due, when a lease ends that nobody renews, or soon.
+  local again = now + LONGEST_WAIT_MS
   local next_due = call('ZRANGE', DELAYED, 0, 0, 'WITHSCORES')
-  local wait = LONGEST_WAIT_MS
-  if recovered + buried == MOST_RECOVERED then wait = 0 end
-  if wait > 0 and next_due[2] then wait = math.max(1, math.min(wait, next_due[2] - now)) end
+  if next_due[2] then again = math.min(again, next_due[2]) end
+  local next_end = call('ZRANGE', LEASED, 0, 0, 'WITHSCORES')
+  if next_end[2] then again = math.min(again, math.max(next_end[2], hold)) end
+  local wait = math.max(1, again - now)
   answer[1] = wait
   call('ZREMRANGEBYSCORE', IDLE, '-inf', now)
   call('ZADD', IDLE, now + wait + 1000, worker)

@@ -67,13 +67,14 @@ local function bury(id, why)
   end
 end
 
--- Notes that a worker called. When none did for half a lease, none could renew either (Redis
--- was away, or its clock jumped): then nothing is taken from anyone for another half lease.
+-- Notes that a worker called; returns until when nothing is taken from anyone. When nobody
+-- called for half a lease, nobody could renew either (Redis was away, or its clock jumped):
+-- then everybody has a third of a lease to do so.
 local function note_call(lease_ms)
   local seen = call('HMGET', SEEN, 'at', 'hold')
   call('HSET', SEEN, 'at', now)
   if seen[1] and now - seen[1] > lease_ms / 2 then
-    local hold = now + math.floor(lease_ms / 2)
+    local hold = now + math.floor(lease_ms / 3)
     call('HSET', SEEN, 'hold', hold)
     return hold
   end

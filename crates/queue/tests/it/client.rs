@@ -1,0 +1,125 @@
+//! Enqueuing as a web tier does.
+use std::time::Duration;
+
+use quayhand_queue::{
+    Client, Done, Job, JobError, LARGEST_PAYLOAD_BYTES, Placement, Policy, Queue, QueueError,
+    RawJob, Source,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::support::Desk;
+
+#[derive(Serialize, Deserialize)]
+struct Greet {
+    name: String,
+}
+
+impl Job<()> for Greet {
+    const KIND: &'static str = "greet";
+    const ABOUT: &'static str = "Greets.";
+    const QUEUE: Queue = Queue::new("client_test");
+    const SOURCE: Source = Source::Derivable;
+    const POLICY: Policy = Policy::DEFAULT.unique_for(Duration::from_mins(1));
+
+    async fn run(&self, (): &()) -> Result<Done, JobError> {
+        Ok(Done::default())
+    }
+}
+
+fn greet(name: &str) -> Greet {
+    Greet {
+        name: name.to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn enqueues_typed_jobs_once_while_they_wait() {
+    let desk = Desk {
+        queue: Greet::QUEUE,
+        ..Desk::in_memory().await
+    };
+    let client = Client::new(desk.store.clone());
+    let first = client.enqueue(&greet("ada")).await.unwrap();
+    assert!(first.is_new);
+    let second = client.enqueue(&greet("ada")).await.unwrap();
+    assert_eq!((second.id, second.is_new), (first.id.clone(), false));
+    let many = [greet("bob"), greet("ada"), greet("eve")];
+    let receipts = client.enqueue_all(&many).await.unwrap();
+    let new: Vec<_> = receipts.iter().map(|receipt| receipt.is_new).collect();
+    assert_eq!(new, [true, false, true]);
+    let later = client
+        .enqueue_in(&greet("zoe"), Duration::from_mins(1))
+        .await;
+    assert!(later.unwrap().is_new);
+    assert_eq!(desk.counts().await, [3, 1, 0, 0]);
+    let envelope = desk.take(1).await[0].read().unwrap();
+    assert_eq!((envelope.id, envelope.kind.as_str()), (first.id, "greet"));
+    assert_eq!(envelope.payload.get(), r#"{"name":"ada"}"#);
+    assert!(envelope.unique.starts_with("greet:"));
+}
+
+#[tokio::test]
+async fn a_placement_travels_with_the_job() {
+    let desk = Desk::in_redis().await;
+    let client = Client::new(desk.store.clone());
+    let raw = RawJob {
+        queue: &desk.queue,
+        kind: "any",
+        version: 7,
+        payload: "[1, 2]".to_owned(),
+        unique_for: None,
+    };
+    let placement = Placement {
+        id: Some("tick-1".to_owned()),
+        tenant: "42".to_owned(),
+        priority: -3,
+        delay: Duration::ZERO,
+        trace: "00-trace".to_owned(),
+    };
+    let receipt = client
+        .enqueue_raw(raw.clone(), placement.clone())
+        .await
+        .unwrap();
+    assert_eq!((receipt.id.as_str(), receipt.is_new), ("tick-1", true));
+    assert!(!client.enqueue_raw(raw, placement).await.unwrap().is_new);
+    let envelope = desk.take(1).await[0].read().unwrap();
+    assert_eq!((envelope.version, envelope.priority), (7, -3));
+    assert_eq!(
+        (envelope.tenant.as_str(), envelope.trace.as_str()),
+        ("42", "00-trace")
+    );
+    assert_eq!(envelope.payload.get(), "[1, 2]");
+}
+
+#[tokio::test]
+async fn refuses_what_a_queue_does_not_carry() {
+    let desk = Desk::in_redis().await;
+    let client = Client::new(desk.store.clone());
+    let put = async |payload: String, tenant: String| {
+        let raw = RawJob {
+            queue: &desk.queue,
+            kind: "any",
+            version: 1,
+            payload,
+            unique_for: None,
+        };
+        let placement = Placement {
+            tenant,
+            ..Placement::default()
+        };
+        client.enqueue_raw(raw, placement).await
+    };
+    let fits = format!("\"{}\"", "x".repeat(LARGEST_PAYLOAD_BYTES - 2));
+    assert!(put(fits.clone(), String::new()).await.unwrap().is_new);
+    let error = put(format!("{fits} "), String::new()).await.unwrap_err();
+    assert!(error.to_string().contains("at most 262144"), "{error}");
+    let long = put("1".to_owned(), "t".repeat(513)).await;
+    assert!(matches!(long, Err(QueueError::TooLarge { .. })));
+    let no_json = put("{".to_owned(), String::new()).await;
+    assert!(matches!(no_json, Err(QueueError::Payload { .. })));
+    assert_eq!(desk.counts().await, [1, 0, 0, 0]);
+    assert!(
+        desk.take(1).await[0].read().is_ok(),
+        "what fits can be read"
+    );
+}

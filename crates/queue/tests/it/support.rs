@@ -1,0 +1,209 @@
+//! What the tests share: a queue of their own, jobs, a worker.
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use apalis_core::worker::{builder::WorkerBuilder, context::WorkerContext};
+use quayhand_queue::{
+    Backend, Fetch, Fetched, Finish, Keeper, Lease, MemoryStore, NewJob, Outcome, Policy,
+    PoolConfig, PoolHandle, Queue, Redis, RedisStore, Store, Taken, TakenJob, WorkerId,
+};
+use quayhand_testkit::{RedisServer, unique_name, wait_for};
+use tokio::task::JoinHandle;
+
+/// Longest that anything in these tests may take.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+/// A lease that no test outlives.
+pub(crate) const LONG_LEASE: Duration = Duration::from_mins(1);
+
+/// One queue of a store, used by nobody else.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    pub(crate) store: Store,
+    pub(crate) queue: Queue,
+    pub(crate) worker: WorkerId,
+}
+
+pub(crate) async fn redis() -> Redis {
+    let server = RedisServer::shared().await.unwrap();
+    Redis::connect(&server.url()).await.unwrap()
+}
+
+impl Desk {
+    pub(crate) fn at(store: impl Into<Store>) -> Self {
+        Self {
+            store: store.into(),
+            queue: unique_name("q").parse().unwrap(),
+            worker: WorkerId::new("desk"),
+        }
+    }
+
+    pub(crate) async fn in_redis() -> Self {
+        Self::at(RedisStore::new(redis().await))
+    }
+
+    #[expect(clippy::unused_async, reason = "called like its twin")]
+    pub(crate) async fn in_memory() -> Self {
+        Self::at(MemoryStore::default())
+    }
+
+    /// Enqueues jobs of kind `test` with these ids; returns which were new.
+    pub(crate) async fn put(&self, ids: impl IntoIterator<Item = impl ToString>) -> Vec<bool> {
+        let jobs: Vec<_> = ids.into_iter().map(|id| job(&id.to_string())).collect();
+        self.put_jobs(&jobs).await
+    }
+
+    pub(crate) async fn put_jobs(&self, jobs: &[NewJob]) -> Vec<bool> {
+        let receipts = self.store.enqueue(&self.queue, jobs).await.unwrap();
+        receipts.into_iter().map(|receipt| receipt.is_new).collect()
+    }
+
+    pub(crate) async fn fetch(&self, most: usize, lease: Duration) -> Fetched {
+        let number = u64::from(std::process::id());
+        let fetch = Fetch {
+            worker: &self.worker,
+            number,
+            most,
+            lease,
+        };
+        self.store.fetch(&self.queue, &fetch).await.unwrap()
+    }
+
+    /// Takes jobs and returns them, without caring for anything else.
+    pub(crate) async fn take(&self, most: usize) -> Vec<TakenJob> {
+        self.fetch(most, LONG_LEASE).await.jobs
+    }
+
+    pub(crate) async fn take_ids(&self, most: usize) -> Vec<String> {
+        let jobs = self.take(most).await;
+        jobs.into_iter().map(|job| job.lease.id).collect()
+    }
+
+    /// Settles jobs one way; returns which were.
+    pub(crate) async fn finish(&self, leases: &[Lease], outcome: Outcome) -> Vec<bool> {
+        let batch: Vec<_> = leases
+            .iter()
+            .map(|lease| Finish {
+                lease: lease.clone(),
+                outcome: outcome.clone(),
+            })
+            .collect();
+        self.store.finish(&self.queue, &batch).await.unwrap()
+    }
+
+    /// Fetches until a job comes.
+    pub(crate) async fn next(&self, lease: Duration) -> TakenJob {
+        wait_for("a job", SOON, async || {
+            self.fetch(1, lease).await.jobs.pop()
+        })
+        .await
+    }
+
+    /// Ready, delayed, leased, dead.
+    pub(crate) async fn counts(&self) -> [u64; 4] {
+        let counts = self.store.counts(&self.queue).await.unwrap();
+        [counts.ready, counts.delayed, counts.leased, counts.dead]
+    }
+
+    pub(crate) async fn wait_for_counts(&self, expected: [u64; 4]) {
+        let what = format!("counts {expected:?}");
+        wait_for(&what, SOON, async || {
+            (self.counts().await == expected).then_some(())
+        })
+        .await;
+    }
+
+    /// Starts a worker on the queue that runs kind `test`, version 1.
+    pub(crate) fn work<F, Fut>(&self, slots: usize, lease: Duration, run: F) -> Worker
+    where
+        F: Fn(Taken) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Outcome> + Send + 'static,
+    {
+        let config = PoolConfig {
+            queue: self.queue.clone(),
+            host: "test".to_owned(),
+            slots,
+            lease,
+            known: Arc::new(|kind| (kind == "test").then_some(Policy::DEFAULT.max_attempts(3))),
+        };
+        let keeper = Keeper::start().unwrap();
+        let (backend, pool) = Backend::new(self.store.clone(), config, &keeper);
+        let context = WorkerContext::new("test");
+        let worker = WorkerBuilder::new(&context).backend(backend).build(run);
+        let task = tokio::spawn(async move { worker.run().await.unwrap() });
+        Worker {
+            pool,
+            context,
+            task,
+        }
+    }
+}
+
+/// A running apalis worker.
+pub(crate) struct Worker {
+    pub(crate) pool: PoolHandle,
+    pub(crate) context: WorkerContext,
+    pub(crate) task: JoinHandle<()>,
+}
+
+impl Worker {
+    /// Stops it as a supervisor does, and waits until everything is committed.
+    pub(crate) async fn stop(self) {
+        self.context.stop().unwrap();
+        tokio::time::timeout(SOON, self.task)
+            .await
+            .unwrap()
+            .unwrap();
+        tokio::time::timeout(SOON, self.pool.ended()).await.unwrap();
+    }
+}
+
+/// What ran, in order: id and attempt.
+#[derive(Clone, Default)]
+pub(crate) struct Ledger(Arc<Mutex<Vec<(String, u32)>>>);
+
+impl Ledger {
+    pub(crate) fn note(&self, taken: &Taken) {
+        let entry = (taken.envelope.id.clone(), taken.envelope.attempt);
+        self.0.lock().unwrap().push(entry);
+    }
+
+    pub(crate) fn entries(&self) -> Vec<(String, u32)> {
+        self.0.lock().unwrap().clone()
+    }
+
+    pub(crate) async fn wait_for_len(&self, len: usize) -> Vec<(String, u32)> {
+        wait_for(&format!("{len} runs"), SOON, async || {
+            let entries = self.entries();
+            (entries.len() >= len).then_some(entries)
+        })
+        .await
+    }
+}
+
+pub(crate) fn done() -> Outcome {
+    Outcome::Done(quayhand_queue::Done::default())
+}
+
+pub(crate) fn retry(delay: Duration) -> Outcome {
+    Outcome::Retry {
+        delay,
+        error: "no luck".to_owned(),
+    }
+}
+
+/// A job of kind `test`.
+pub(crate) fn job(id: &str) -> NewJob {
+    NewJob {
+        id: id.to_owned(),
+        envelope: format!(r#"{{"id":"{id}","kind":"test","payload":{{"n":1}}}}"#),
+        delay: Duration::ZERO,
+        unique: String::new(),
+        unique_for: Duration::ZERO,
+    }
+}
+
+pub(crate) fn leases(jobs: &[TakenJob]) -> Vec<Lease> {
+    jobs.iter().map(|job| job.lease.clone()).collect()
+}
