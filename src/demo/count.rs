@@ -16,6 +16,7 @@ pub(super) struct Figures {
     pub(super) census: Census,
     pub(super) files: u64,
     pub(super) bytes: u64,
+    violations: Vec<(String, u64)>,
 }
 
 /// A rule and how many things break it.
@@ -28,6 +29,7 @@ pub(super) struct Check {
 impl Figures {
     pub(super) async fn count(scene: &Scene) -> Result<Self, Failure> {
         let census = scene.db.scope(census::count).await?;
+        let violations = scene.db.scope(census::violations).await?;
         let (mut files, mut bytes) = (0, 0);
         for location in scene.storage.locations() {
             let mut objects = scene.storage.list(location).await?;
@@ -40,19 +42,23 @@ impl Figures {
             census,
             files,
             bytes,
+            violations,
         })
     }
 }
 
 /// Checks the registry that is left: its rows, and every file byte for byte.
-pub(super) async fn check(scene: &Scene) -> Result<Vec<Check>, Failure> {
+///
+/// What broke a rule before the daemon started is not the daemon's doing, and is taken off.
+pub(super) async fn check(scene: &Scene, before: &Figures) -> Result<Vec<Check>, Failure> {
     let violations = scene.db.scope(census::violations).await?;
     let mut checks: Vec<_> = violations
         .into_iter()
-        .map(|(rule, broken)| Check {
+        .zip(&before.violations)
+        .map(|((rule, broken), (_, before))| Check {
             rule,
             looked_at: 0,
-            broken,
+            broken: broken.saturating_sub(*before),
         })
         .collect();
     let placed = placed(scene).await?;

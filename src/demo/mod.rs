@@ -57,7 +57,7 @@ async fn play(args: &Args) -> Result<ExitCode, Failure> {
     daemon.stop().await?;
     report::say("reading and hashing every file that was kept")?;
     let after = Figures::count(&scene).await?;
-    let checks = count::check(&scene).await?;
+    let checks = count::check(&scene, &before).await?;
     let good = report::table(&before, &after, &checks, seconds)?;
     if good {
         return Ok(ExitCode::SUCCESS);

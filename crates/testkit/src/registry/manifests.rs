@@ -58,11 +58,14 @@ impl Builder {
     fn push_image(&mut self, repository: &mut Repository) -> Manifest {
         let mut blobs = vec![self.make_any_blob()];
         blobs.extend(&repository.base);
-        if repository.layers.is_empty() || self.random.chance(0.2) {
+        let layer = if repository.layers.is_empty() || self.random.chance(0.2) {
             let layer = self.make_any_blob();
             repository.layers.push(layer);
-        }
-        blobs.push(*self.random.pick(&repository.layers));
+            layer
+        } else {
+            *self.random.pick(&repository.layers)
+        };
+        blobs.push(layer);
         if self.random.chance(0.4) {
             blobs.push(self.make_any_blob());
         }
