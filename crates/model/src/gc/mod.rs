@@ -149,6 +149,8 @@ struct Batch<'a> {
     labels: BTreeSet<i64>,
     /// What a pusher held.
     postponed: Vec<recheck::Row>,
+    /// Rows of `quayhand_recheck` that this transaction has locked to settle them.
+    taken: BTreeSet<recheck::Row>,
     collected: Collected,
 }
 

@@ -63,14 +63,24 @@ const OWNERS: Sql = Sql::postgres(
     "select id, repository_id from manifest where id = any($1)",
 );
 
-const SETTLED: Sql = Sql::postgres(
+// What is held still keeps its row, and gets it a new time.
+const SETTLE: Sql = Sql::postgres(
     "gc.settle_rechecks",
     "
-    delete from quayhand_recheck r
-     using unnest($1::bigint[], $2::bigint[]) as done (kind, id)
-     where r.kind = done.kind and r.object_id = done.id",
+    with settled as (
+        delete from quayhand_recheck r
+         using unnest($1::bigint[], $2::bigint[]) as done (kind, id)
+         where r.kind = done.kind and r.object_id = done.id
+    )
+    update quayhand_recheck r
+       set not_before = clock_timestamp() + $5 * interval '1 millisecond'
+      from unnest($3::bigint[], $4::bigint[]) as held (kind, id)
+     where r.kind = held.kind and r.object_id = held.id",
 );
 
+// A row that is there already may be locked by a transaction that settles it and waits for
+// a blob of this batch. Doing nothing does not wait for it, and loses nothing: whoever
+// comes second to the blob itself sees what the first one left.
 const POSTPONE: Sql = Sql::postgres(
     "gc.write_rechecks",
     "
@@ -78,7 +88,7 @@ const POSTPONE: Sql = Sql::postgres(
     select kind, id, clock_timestamp() + $3 * interval '1 millisecond'
       from unnest($1::bigint[], $2::bigint[]) as held (kind, id)
      order by kind, id
-        on conflict (kind, object_id) do update set not_before = excluded.not_before",
+        on conflict (kind, object_id) do nothing",
 );
 
 /// Counts the rows whose time has come. One statement.
@@ -121,13 +131,13 @@ pub async fn settle_rechecks(
     let repositories: BTreeSet<_> = owners.values().copied().collect();
     let repositories: Vec<_> = repositories.into_iter().collect();
     let mut batch = Batch::begin(conn, &repositories, rules).await?;
-    batch.adopt(&taken, &owners);
-    batch.delete_settled(&taken).await?;
+    let more = taken.len() >= at_most as usize;
+    batch.adopt(taken, &owners);
     batch.collect_below().await?;
     let statements = batch.conn.statements() - before;
     Ok(Collected {
         statements,
-        more: taken.len() >= at_most as usize,
+        more,
         ..batch.collected
     })
 }
@@ -151,8 +161,8 @@ async fn owners(conn: &mut Conn, taken: &BTreeSet<Row>) -> Result<BTreeMap<i64, 
 impl Batch<'_> {
     /// Makes the taken rows candidates; a manifest whose repository could not be locked is
     /// postponed again.
-    fn adopt(&mut self, taken: &BTreeSet<Row>, owners: &BTreeMap<i64, i64>) {
-        for row in taken {
+    fn adopt(&mut self, taken: BTreeSet<Row>, owners: &BTreeMap<i64, i64>) {
+        for row in &taken {
             match (row.kind, owners.get(&row.id)) {
                 (MANIFEST, Some(owner)) if self.repositories.contains_key(owner) => {
                     self.manifests.insert(row.id);
@@ -163,26 +173,41 @@ impl Batch<'_> {
                 _ => {}
             }
         }
+        self.taken = taken;
     }
 
-    async fn delete_settled(&mut self, taken: &BTreeSet<Row>) -> Result<(), DbError> {
-        let (kinds, ids): (Vec<_>, Vec<_>) = taken.iter().map(|row| (row.kind, row.id)).unzip();
-        let params = [Param::Ints(&kinds), Param::Ints(&ids)];
-        self.conn.execute(&SETTLED, &params).await?;
-        Ok(())
-    }
-
-    /// Writes down what a pusher held, in the transaction that passed it by.
+    /// Writes down what a pusher held, in the transaction that passed it by, and takes out
+    /// what is settled.
+    ///
+    /// After the candidates are locked: a row that is deleted here makes others wait, who
+    /// may hold what this batch would still have to wait for.
     pub(super) async fn postpone(&mut self) -> Result<(), DbError> {
-        if self.postponed.is_empty() || !self.rules.switches.has(Lock::Recheck) {
-            return Ok(());
+        let mut held: BTreeSet<_> = std::mem::take(&mut self.postponed).into_iter().collect();
+        if !self.rules.switches.has(Lock::Recheck) {
+            held.clear();
         }
-        let held: BTreeSet<_> = std::mem::take(&mut self.postponed).into_iter().collect();
-        let (kinds, ids): (Vec<_>, Vec<_>) = held.iter().map(|row| (row.kind, row.id)).unzip();
-        let wait_ms = i64::try_from(self.rules.recheck_after.as_millis()).unwrap_or(i64::MAX);
-        let params = [Param::Ints(&kinds), Param::Ints(&ids), Param::Int(wait_ms)];
-        self.conn.execute(&POSTPONE, &params).await?;
+        let taken = std::mem::take(&mut self.taken);
         self.collected.postponed = held.len() as u64;
+        let wait_ms = i64::try_from(self.rules.recheck_after.as_millis()).unwrap_or(i64::MAX);
+        let wait_ms = Param::Int(wait_ms);
+        if !taken.is_empty() {
+            let (done_kinds, done_ids) = columns(taken.difference(&held));
+            let (held_kinds, held_ids) = columns(taken.intersection(&held));
+            let [done_kinds, done_ids] = [Param::Ints(&done_kinds), Param::Ints(&done_ids)];
+            let [held_kinds, held_ids] = [Param::Ints(&held_kinds), Param::Ints(&held_ids)];
+            let params = [done_kinds, done_ids, held_kinds, held_ids, wait_ms];
+            self.conn.execute(&SETTLE, &params).await?;
+        }
+        let (kinds, ids) = columns(held.difference(&taken));
+        if !kinds.is_empty() {
+            let params = [Param::Ints(&kinds), Param::Ints(&ids), wait_ms];
+            self.conn.execute(&POSTPONE, &params).await?;
+        }
         Ok(())
     }
+}
+
+/// Returns rows as a list of kinds and one of ids.
+fn columns<'a>(rows: impl Iterator<Item = &'a Row>) -> (Vec<i64>, Vec<i64>) {
+    rows.map(|row| (row.kind, row.id)).unzip()
 }

@@ -68,6 +68,7 @@ impl<'a> Batch<'a> {
             blobs: BTreeSet::new(),
             labels: BTreeSet::new(),
             postponed: Vec::new(),
+            taken: BTreeSet::new(),
             collected: Collected::default(),
         })
     }
