@@ -27,12 +27,26 @@ const WALK: Sql = Sql::postgres(
      order by m.id",
 );
 
+// Quay's scanner replaces its result in one transaction: it holds the old row first and
+// the manifest later. A batch that took them the other way round would deadlock with it.
 const LOCK: Sql = Sql::postgres(
     "gc.lock_manifests",
     "
+    with scans as materialized (
+        select s.manifest_id
+          from manifestsecuritystatus s
+         where s.manifest_id = any($1)
+         order by s.manifest_id
+           for update of s skip locked
+    )
     select m.id, m.repository_id, m.digest
       from manifest m
      where m.id = any($1)
+       and m.id not in (select s.manifest_id
+                          from manifestsecuritystatus s
+                         where s.manifest_id = any($1)
+                        except
+                        select manifest_id from scans)
      order by m.id
        for update of m skip locked",
 );
@@ -51,6 +65,8 @@ const REFERENCES: Sql = Sql::postgres(
      where s.id = any($1)",
 );
 
+// Counters that a flush holds stay: it holds many, in any order, and may want those that
+// this statement has.
 const DELETE: Sql = Sql::postgres(
     "gc.delete_manifests",
     "
@@ -67,9 +83,13 @@ const DELETE: Sql = Sql::postgres(
         delete from manifestsecuritystatus where manifest_id = any($1)
     ),
     pulls as (
-        delete from manifestpullstatistics s
-         using unnest($2::bigint[], $3::text[]) as gone (repository_id, digest)
-         where s.repository_id = gone.repository_id and s.manifest_digest = gone.digest
+        delete from manifestpullstatistics
+         where id in (select s.id
+                        from unnest($2::bigint[], $3::text[]) as gone (repository_id, digest)
+                        join manifestpullstatistics s
+                          on s.repository_id = gone.repository_id
+                         and s.manifest_digest = gone.digest
+                         for update of s skip locked)
     ),
     manifests as (
         delete from manifest where id = any($1) returning id
@@ -92,12 +112,16 @@ impl Batch<'_> {
     /// candidates. Returns the repositories that lost a manifest.
     pub(super) async fn collect_manifests(&mut self) -> Result<BTreeSet<i64>, DbError> {
         let reached = self.walk().await?;
+        self.rules.switches.pause("manifests reached").await;
         if reached.is_empty() {
             return Ok(BTreeSet::new());
         }
         let locked = self.lock_manifests(&reached).await?;
         self.rules.switches.pause("manifests locked").await;
-        let references = self.references(&reached).await?;
+        let mut references = self.references(&reached).await?;
+        if !self.rules.switches.has(Lock::ManifestsAgain) {
+            references.retain(|reference| reference.by.is_some());
+        }
         self.postpone_held(&reached, &locked, &references);
         let candidates = locked.keys().copied().collect();
         let gone = graph::unreferenced(&candidates, &references);
@@ -118,11 +142,9 @@ impl Batch<'_> {
     }
 
     async fn lock_manifests(&mut self, ids: &[i64]) -> Result<BTreeMap<i64, Locked>, DbError> {
-        let clause = "for update of m skip locked";
-        let text = self
-            .rules
-            .switches
-            .text(Lock::Manifests, clause, LOCK.postgres);
+        let switches = &self.rules.switches;
+        let text = switches.text(Lock::Scans, "for update of s skip locked", LOCK.postgres);
+        let text = switches.text(Lock::Manifests, "for update of m skip locked", text);
         let rows = self
             .conn
             .query_text(LOCK.name, &text, &[Param::Ints(ids)])
@@ -202,7 +224,10 @@ impl Batch<'_> {
             Param::Ints(&owners),
             Param::Texts(&digests),
         ];
-        for row in self.conn.query(&DELETE, &params).await? {
+        let clause = "for update of s skip locked";
+        let switches = &self.rules.switches;
+        let text = switches.text(Lock::Statistics, clause, DELETE.postgres);
+        for row in self.conn.query_text(DELETE.name, &text, &params).await? {
             let value = row.int(1)?;
             match row.int(0)? {
                 0 => drop(self.labels.insert(value)),

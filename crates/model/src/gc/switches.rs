@@ -12,6 +12,12 @@ pub enum Lock {
     Tags,
     /// Manifests, stage 3.
     Manifests,
+    /// Pull statistics, stages 2 and 3.
+    Statistics,
+    /// Scan results, stage 3.
+    Scans,
+    /// Not a lock but the judgement after it: manifests are as untagged as the walk saw them.
+    ManifestsAgain,
     /// Candidate blobs and labels before they are judged, stage 4.
     Candidates,
     /// Orphans before they are deleted, stage 5.
@@ -45,9 +51,9 @@ mod off {
             self,
             _lock: Lock,
             _clause: &str,
-            text: &'static str,
+            text: impl Into<Cow<'static, str>>,
         ) -> Cow<'static, str> {
-            Cow::Borrowed(text)
+            text.into()
         }
 
         #[expect(clippy::unused_async, reason = "the twin with switches waits")]
@@ -105,21 +111,18 @@ mod on {
             &self,
             lock: Lock,
             clause: &str,
-            text: &'static str,
+            text: impl Into<Cow<'static, str>>,
         ) -> Cow<'static, str> {
+            let text = text.into();
             debug_assert!(text.contains(clause), "`{clause}` is not in the statement");
-            if self.has(lock) {
-                self.waiting(lock, text)
-            } else {
+            if !self.has(lock) {
                 Cow::Owned(text.replace(clause, ""))
+            } else if self.has(Lock::SkipLocked) || !matches!(lock, Lock::Manifests | Lock::Orphans)
+            {
+                text
+            } else {
+                Cow::Owned(text.replace("skip locked", ""))
             }
-        }
-
-        fn waiting(&self, lock: Lock, text: &'static str) -> Cow<'static, str> {
-            if !self.has(Lock::SkipLocked) && matches!(lock, Lock::Manifests | Lock::Orphans) {
-                return Cow::Owned(text.replace("skip locked", ""));
-            }
-            Cow::Borrowed(text)
         }
 
         pub(crate) async fn pause(&self, place: &'static str) {

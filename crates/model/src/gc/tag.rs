@@ -27,6 +27,8 @@ const LOCK: Sql = Sql::postgres(
        for update of t skip locked",
 );
 
+// Counters go by name, a living tag's too, as they do with Quay. Those that a flush holds
+// stay: it holds many, in any order, and may want those that this statement has.
 const DELETE: Sql = Sql::postgres(
     "gc.delete_tags",
     "
@@ -34,14 +36,17 @@ const DELETE: Sql = Sql::postgres(
         select distinct * from unnest($2::bigint[], $3::text[]) as named (repository_id, name)
     ),
     pulls as (
-        delete from tagpullstatistics s
-         using named
-         where s.repository_id = named.repository_id and s.tag_name = named.name
+        delete from tagpullstatistics
+         where id in (select s.id
+                        from named
+                        join tagpullstatistics s
+                          on s.repository_id = named.repository_id and s.tag_name = named.name
+                         for update of s skip locked)
     ),
     notified as (
         delete from tagnotificationsuccess where tag_id = any($1)
     )
-    delete from tag where id = any($1)",
+    delete from tag where id = any($1) returning id",
 );
 
 const DELETE_UPLOADS: Sql = Sql::postgres(
@@ -91,7 +96,11 @@ impl Batch<'_> {
             Param::Ints(&owners),
             Param::Texts(&names),
         ];
-        self.collected.tags = self.conn.execute(&DELETE, &params).await?;
+        let clause = "for update of s skip locked";
+        let switches = &self.rules.switches;
+        let text = switches.text(Lock::Statistics, clause, DELETE.postgres);
+        let deleted = self.conn.query_text(DELETE.name, &text, &params).await?;
+        self.collected.tags = deleted.len() as u64;
         self.collected.more = tags.len() >= at_most as usize;
         Ok(())
     }
