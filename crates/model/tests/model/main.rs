@@ -1,0 +1,12 @@
+//! The model's functions on real databases.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by ending"
+)]
+
+mod guard;
+mod permission;
+mod schedules;
+mod scratch;
+mod sweep;
+mod ticks;
