@@ -90,11 +90,11 @@ impl Progress {
     }
 }
 
-/// Takes what a dry run would remove, one line each.
+/// Takes what a dry run would remove or write, one line each.
 #[derive(Clone)]
 pub struct Preview(Arc<dyn Fn(&Doomed<'_>) + Send + Sync>);
 
-/// One thing a dry run would remove.
+/// One thing a dry run would remove or write.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(untagged)]
 pub enum Doomed<'a> {
@@ -112,15 +112,28 @@ pub enum Doomed<'a> {
         /// Path of the object below the location's root.
         path: &'a str,
     },
+    /// A computed role, which would be written or removed.
+    Role {
+        /// The table.
+        table: &'a str,
+        /// Whose role it is.
+        user_id: i64,
+        /// The repository or namespace it holds in; the table says which.
+        place_id: i64,
+        /// The role that is written; `None` when there is none.
+        before: Option<&'a str>,
+        /// The role by the grants; `None` when there is none.
+        after: Option<&'a str>,
+    },
 }
 
 impl Preview {
-    /// Calls `show` for everything a dry run would remove.
+    /// Calls `show` for everything a dry run would remove or write.
     pub fn new(show: impl Fn(&Doomed<'_>) + Send + Sync + 'static) -> Self {
         Self(Arc::new(show))
     }
 
-    /// Reports one thing that would go.
+    /// Reports one thing that would go or be written.
     pub fn show(&self, doomed: &Doomed<'_>) {
         (self.0)(doomed);
     }

@@ -27,6 +27,7 @@ macro_rules! jobs {
 
 jobs! {
     blob_gc::BlobGc,
+    permission_recompute::PermissionRecompute,
     tag_expiry::TagExpiry,
     tag_expiry_sweep::TagExpirySweep,
 }

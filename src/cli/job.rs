@@ -281,6 +281,19 @@ fn preview(format: Format) -> Preview {
             (Format::Human, Doomed::Object { location, path }) => {
                 output::line(&format!("{location}\t{path}"))
             }
+            (
+                Format::Human,
+                Doomed::Role {
+                    table,
+                    user_id,
+                    place_id,
+                    before,
+                    after,
+                },
+            ) => {
+                let (before, after) = (before.unwrap_or("none"), after.unwrap_or("none"));
+                output::line(&format!("{table}\t{user_id}\t{place_id}\t{before} -> {after}"))
+            }
         };
         // A reader that went away has seen enough; the run changes nothing anyway.
         drop(printed);

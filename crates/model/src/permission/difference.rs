@@ -89,7 +89,9 @@ impl Written {
         self.granted + self.changed + self.revoked
     }
 
-    fn count(changes: &[Change]) -> Self {
+    /// Counts the rows that some changes come to.
+    #[must_use]
+    pub fn of(changes: &[Change]) -> Self {
         let mut written = Self::default();
         for change in changes {
             match (change.before, change.after) {
@@ -293,7 +295,7 @@ impl Table {
             ];
             conn.execute(&self.put, &params).await?;
         }
-        Ok(Written::count(changes))
+        Ok(Written::of(changes))
     }
 }
 

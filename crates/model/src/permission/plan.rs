@@ -29,6 +29,8 @@ const ROWS: i64 = 20_000;
 #[derive(Debug)]
 pub struct Plan {
     users: Users,
+    /// How many that is, about.
+    count: u64,
     slice: Slice,
 }
 
@@ -67,7 +69,7 @@ impl Plan {
     ///
     /// Everything committed before this call is seen by the batches. Waits for the batches
     /// of other plans that are running now, unless the scope is one user; call it outside a
-    /// transaction, in one it keeps all other batches waiting until the end. Three round
+    /// transaction, in one it keeps all other batches waiting until the end. Four round
     /// trips at most; the ids of the users of a repository or an organization are held in
     /// memory.
     ///
@@ -80,7 +82,18 @@ impl Plan {
             lock::settle(conn).await?;
         }
         let (users, slice) = scope.expand(conn).await?;
-        Ok(Self { users, slice })
+        let count = users.count(conn).await?;
+        Ok(Self {
+            users,
+            count,
+            slice,
+        })
+    }
+
+    /// Returns how many users there are to compare, for a progress bar: they come and go.
+    #[must_use]
+    pub fn users(&self) -> u64 {
+        self.count
     }
 
     /// Returns where the first batch starts.

@@ -90,6 +90,8 @@ const ANY: Sql = Sql::postgres(
      limit $2"#,
 );
 
+const COUNT: Sql = Sql::postgres("permission.count_users", r#"select count(*) from "user""#);
+
 /// Whose rows a plan computes.
 #[derive(Debug)]
 pub(super) enum Users {
@@ -100,6 +102,17 @@ pub(super) enum Users {
 }
 
 impl Users {
+    /// Counts them.
+    pub(super) async fn count(&self, conn: &mut Conn) -> Result<u64, DbError> {
+        match self {
+            Self::These(ids) => Ok(ids.len() as u64),
+            Self::Everybody => {
+                let count = conn.query_one(&COUNT, &[]).await?.int(0)?;
+                Ok(count.unsigned_abs())
+            }
+        }
+    }
+
     /// Returns at most `at_most` ids above `after`, in ascending order.
     pub(super) async fn page(
         &self,
