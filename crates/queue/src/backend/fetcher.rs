@@ -135,7 +135,8 @@ impl Fetcher {
             Ok(envelope) => match running.add(lease, asked) {
                 Some(cancelled) => {
                     let slot = self.pool.slots.take();
-                    let ticket = Ticket::new(lease.clone(), self.finisher.clone(), slot);
+                    let ticket =
+                        Ticket::new(lease.clone(), running.clone(), self.finisher.clone(), slot);
                     // A closed channel drops the job, which gives it back.
                     let _given_back = self.out.send(Taken {
                         envelope,

@@ -69,7 +69,7 @@ pub(super) struct Pool {
     pub(super) lease: Duration,
     pub(super) known: KnownKind,
     pub(super) slots: Arc<Slots>,
-    pub(super) running: Running,
+    pub(super) running: Arc<Running>,
     /// Cancelled when the pool closes.
     pub(super) stop: CancellationToken,
     /// Whether no new jobs are taken.
@@ -95,7 +95,7 @@ impl Pool {
             lease: config.lease,
             known: config.known.clone(),
             slots: Slots::new(config.slots),
-            running: Running::default(),
+            running: Arc::default(),
             stop: CancellationToken::new(),
             quiet: watch::Sender::new(false),
             ended,

@@ -21,6 +21,8 @@ struct Held {
     cancelled: CancellationToken,
     renewed: Instant,
     lost: bool,
+    /// Its outcome is on the way to the store.
+    ended: bool,
 }
 
 impl Running {
@@ -28,7 +30,7 @@ impl Running {
     /// of it still runs here.
     pub(super) fn add(&self, lease: &Lease, asked: Instant) -> Option<CancellationToken> {
         let mut jobs = self.lock();
-        if jobs.contains_key(&lease.id) {
+        if jobs.get(&lease.id).is_some_and(|held| !held.ended) {
             return None;
         }
         let cancelled = CancellationToken::new();
@@ -37,9 +39,19 @@ impl Running {
             cancelled: cancelled.clone(),
             renewed: asked,
             lost: false,
+            ended: false,
         };
         jobs.insert(lease.id.clone(), held);
         Some(cancelled)
+    }
+
+    /// Notes that the attempt ended; its lease is renewed until the outcome is settled.
+    pub(super) fn end(&self, lease: &Lease) {
+        if let Some(held) = self.lock().get_mut(&lease.id)
+            && held.token == lease.token
+        {
+            held.ended = true;
+        }
     }
 
     /// Says whether this very lease is known.
@@ -137,6 +149,12 @@ mod tests {
         assert!(running.lose(&lease("a")) && cancelled.is_cancelled());
         assert!(!running.lose(&lease("a")));
         assert!(running.leases().is_empty(), "lost, so not renewed");
+        running.end(&lease("a"));
+        running.add(&lease("c"), Instant::now()).unwrap();
+        running.remove(&lease("a"));
+        assert!(running.has(&lease("c")), "the next attempt stays");
+        running.remove(&lease("c"));
+        running.add(&lease("a"), Instant::now()).unwrap();
         running.remove(&lease("b"));
         assert!(running.has(&lease("a")));
         running.remove(&lease("a"));

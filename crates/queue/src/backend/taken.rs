@@ -1,7 +1,9 @@
 //! A job in the hands of this process, from its fetch to its finish.
+use std::sync::Arc;
+
 use tokio_util::sync::CancellationToken;
 
-use super::{finisher::Finisher, slots::Slot};
+use super::{finisher::Finisher, running::Running, slots::Slot};
 use crate::{Envelope, Finish, Lease, Outcome};
 
 /// A job that a worker is to run: what apalis hands to the handler.
@@ -31,14 +33,16 @@ impl Taken {
 #[derive(Debug)]
 pub(super) struct Ticket {
     lease: Option<Lease>,
+    running: Arc<Running>,
     finisher: Finisher,
     _slot: Slot,
 }
 
 impl Ticket {
-    pub(super) fn new(lease: Lease, finisher: Finisher, slot: Slot) -> Self {
+    pub(super) fn new(lease: Lease, running: Arc<Running>, finisher: Finisher, slot: Slot) -> Self {
         Self {
             lease: Some(lease),
+            running,
             finisher,
             _slot: slot,
         }
@@ -46,7 +50,12 @@ impl Ticket {
 
     /// Says what became of the job and frees its slot.
     pub(super) fn settle(mut self, outcome: Outcome) {
+        self.commit(outcome);
+    }
+
+    fn commit(&mut self, outcome: Outcome) {
         if let Some(lease) = self.lease.take() {
+            self.running.end(&lease);
             self.finisher.commit(Finish { lease, outcome });
         }
     }
@@ -54,9 +63,6 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let Some(lease) = self.lease.take() else {
-            return;
-        };
         let outcome = if std::thread::panicking() {
             // The supervisor catches panics of jobs. One that came through is a defect around
             // the job; it counts, so that it cannot go on for ever.
@@ -67,6 +73,6 @@ impl Drop for Ticket {
         } else {
             Outcome::GiveBack
         };
-        self.finisher.commit(Finish { lease, outcome });
+        self.commit(outcome);
     }
 }

@@ -7,11 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use quayhand_queue::{NewJob, Outcome, State};
-use quayhand_testkit::wait_for;
+use quayhand_queue::{NewJob, Outcome, Redis, RedisStore, State};
+use quayhand_testkit::{RedisServer, wait_for};
 use tokio::sync::{Notify, Semaphore};
 
-use crate::support::{Desk, LONG_LEASE, Ledger, SOON, done, job, redis, retry};
+use crate::support::{Desk, LONG_LEASE, Ledger, SOON, done, job, leases, redis, retry};
 
 #[tokio::test]
 async fn runs_as_many_jobs_at_a_time_as_there_are_slots() {
@@ -257,4 +257,56 @@ async fn a_failed_job_runs_again_after_its_pause() {
         desk.wait_for_counts([0; 4]).await;
         worker.stop().await;
     }
+}
+
+#[tokio::test]
+async fn as_many_workers_wake_as_jobs_need() {
+    let server = RedisServer::start().await.unwrap();
+    let redis = Redis::connect(&server.url()).await.unwrap();
+    let desk = Desk::at(RedisStore::new(redis.clone()));
+    // The server knows the scripts before their runs are counted.
+    desk.put(["0"]).await;
+    desk.finish(&leases(&desk.take(1).await), done()).await;
+    let workers: Vec<_> = (0..3)
+        .map(|_| desk.work(1, LONG_LEASE, |_| std::future::pending()))
+        .collect();
+    wait_for("three waiting workers", SOON, async || {
+        (figure(&redis, "clients", "blocked_clients:").await == 3).then_some(())
+    })
+    .await;
+    // Jobs enqueued; workers that still wait afterwards.
+    for (jobs, waiting) in [(vec!["1"], 2), (vec!["2", "3", "4"], 0)] {
+        let before = figure(&redis, "clients", "blocked_clients:").await;
+        let scripts = scripts_run(&redis).await;
+        desk.put(&jobs).await;
+        wait_for(&format!("{waiting} waiting workers"), SOON, async || {
+            (figure(&redis, "clients", "blocked_clients:").await == waiting).then_some(())
+        })
+        .await;
+        let woken = before - waiting;
+        wait_for("the woken to fetch", SOON, async || {
+            (scripts_run(&redis).await == scripts + 1 + woken).then_some(())
+        })
+        .await;
+    }
+    assert_eq!(desk.counts().await, [1, 0, 3, 0]);
+    for worker in workers {
+        worker.task.abort();
+        worker.pool.ended().await;
+    }
+}
+
+/// How many scripts the server has run: one for a verb.
+async fn scripts_run(redis: &Redis) -> u64 {
+    figure(redis, "commandstats", "cmdstat_evalsha:calls=").await
+}
+
+/// A figure of the server's own statistics.
+async fn figure(redis: &Redis, section: &str, name: &str) -> u64 {
+    let mut info = ::redis::cmd("INFO");
+    info.arg(section);
+    let text: String = redis.command("info", &info).await.unwrap();
+    let found = text.lines().find_map(|line| line.strip_prefix(name));
+    let digits = found.unwrap_or("0").split(|c: char| !c.is_ascii_digit());
+    digits.into_iter().next().unwrap().parse().unwrap()
 }

@@ -7,7 +7,7 @@ use quayhand_queue::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::support::Desk;
+use crate::support::{Desk, LONG_LEASE, Ledger, done};
 
 #[derive(Serialize, Deserialize)]
 struct Greet {
@@ -122,4 +122,60 @@ async fn refuses_what_a_queue_does_not_carry() {
         desk.take(1).await[0].read().is_ok(),
         "what fits can be read"
     );
+}
+
+/// The commands of `docs/wire.md`, as a program in another language sends them.
+#[tokio::test]
+async fn plain_commands_enqueue_and_wake() {
+    let desk = Desk::in_redis().await;
+    let ledger = Ledger::default();
+    let noted = ledger.clone();
+    let worker = desk.work(1, LONG_LEASE, move |taken| {
+        noted.note(&taken);
+        async { done() }
+    });
+    desk.put(["first"]).await;
+    ledger.wait_for_len(1).await;
+    let key = |name: &str| format!("qh:{{{}}}:{name}", desk.queue);
+    let envelope = r#"{"id":"01X","kind":"test","payload":{}}"#;
+    let server = quayhand_testkit::RedisServer::shared().await.unwrap();
+    let client = redis::Client::open(server.url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let asked = std::time::Instant::now();
+    let mut pipe = redis::pipe();
+    pipe.atomic();
+    pipe.cmd("HSET").arg(key("jobs")).arg("01X").arg(envelope);
+    pipe.cmd("RPUSH").arg(key("ready")).arg("01X");
+    pipe.cmd("RPUSH").arg(key("wake")).arg(1);
+    pipe.cmd("PEXPIRE").arg(key("wake")).arg(10_000);
+    pipe.query_async::<()>(&mut connection).await.unwrap();
+    let runs = ledger.wait_for_len(2).await;
+    assert_eq!(runs[1], ("01X".to_owned(), 1));
+    assert!(
+        asked.elapsed() < Duration::from_secs(2),
+        "not by its own wait"
+    );
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn the_script_enqueues_for_a_program_in_another_language() {
+    let desk = Desk::in_redis().await;
+    let shared = include_str!("../../src/redis/scripts/prelude.lua");
+    let verb = include_str!("../../src/redis/scripts/enqueue.lua");
+    let names = "ready delayed leased leases jobs attempts crashes dead errors unique marks idle \
+                 wake stats seen";
+    let mut call = redis::cmd("EVAL");
+    call.arg(format!("#!lua flags=\n{shared}{verb}")).arg(15);
+    for name in names.split_whitespace() {
+        call.arg(format!("qh:{{{}}}:{name}", desk.queue));
+    }
+    for id in ["a", "b"] {
+        let envelope = format!(r#"{{"id":"{id}","kind":"test","payload":[]}}"#);
+        call.arg(id).arg(0).arg("key").arg(60_000).arg(envelope);
+    }
+    let redis = crate::support::redis().await;
+    let answer: Vec<String> = redis.command("enqueue", &call).await.unwrap();
+    assert_eq!(answer, ["", "a"]);
+    assert_eq!(desk.take_ids(9).await, ["a"]);
 }
