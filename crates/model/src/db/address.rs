@@ -1,12 +1,12 @@
 //! Where the database is: reads Quay's `DB_URI` and `DB_CONNECTION_ARGS`.
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use tokio_postgres::config::{Config, Host};
 use url::form_urlencoded;
 
 use super::{
     DbConfig, DbError,
-    argument::{Argument, Origin},
+    argument::{Argument, Draft, Origin},
     tls::{Tls, TlsSettings},
 };
 
@@ -19,47 +19,52 @@ const ENCODE: &str = "`:`, `@`, `?` and `%` in a user or password must be percen
 
 /// A checked address: what to dial, and how to call it in messages.
 pub(super) struct Address {
-    pub(super) target: Config,
-    /// The same with the other choice of encryption, for `sslmode` allow and prefer.
-    pub(super) fallback: Option<Config>,
+    /// Everything but the hosts.
+    pub(super) config: Config,
+    /// Where to try, in order. At least one.
+    pub(super) places: Vec<Place>,
     pub(super) tls: Tls,
     /// Hosts, ports and database; never the password.
     pub(super) server: String,
+}
+
+/// One place where a server may listen.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Place {
+    pub(super) host: Host,
+    /// Spares the look-up of the host's name.
+    pub(super) address: Option<IpAddr>,
+    pub(super) port: u16,
 }
 
 impl Address {
     /// Reads the URL and the arguments; touches neither network nor files.
     pub(super) fn parse(config: &DbConfig) -> Result<Self, DbError> {
         let (base, query) = split(&config.url)?;
-        let mut target = read_base(base)?;
+        let mut draft = read_base(base)?;
         let mut tls = TlsSettings::default();
         // Later ones win, but what the URL itself says stands.
-        let given = query_arguments(query);
+        let of_url = query_arguments(query).map(|pair| (Origin::Url, pair));
         let args = config.args.iter().map(|(k, v)| (k.clone(), v.clone()));
-        let given = given.map(|pair| (Origin::Url, pair));
-        for (origin, (key, value)) in given.chain(args.map(|pair| (Origin::Args, pair))) {
+        for (origin, (key, value)) in of_url.chain(args.map(|pair| (Origin::Args, pair))) {
             let argument = Argument {
                 origin,
                 key: &key,
                 value: &value,
             };
             if !tls.take(&argument)? {
-                argument.apply(&mut target)?;
+                argument.apply(&mut draft)?;
             }
         }
-        fill_in(&mut target, config.connect_timeout);
-        let over_sockets = target
-            .get_hosts()
+        let places = places(&draft)?;
+        let networked = places
             .iter()
-            .all(|host| matches!(host, Host::Unix(_)));
-        let (tls, mode, other_mode) = tls.settle(over_sockets)?;
-        let fallback = other_mode.map(|mode| target.clone().ssl_mode(mode).clone());
-        target.ssl_mode(mode);
+            .any(|place| matches!(place.host, Host::Tcp(_)));
         Ok(Self {
-            server: label(&target),
-            target,
-            fallback,
-            tls,
+            server: label(&draft.config, &places),
+            tls: tls.settle(networked)?,
+            config: with_defaults(draft.config, config.connect_timeout),
+            places,
         })
     }
 }
@@ -85,9 +90,21 @@ fn split(url: &str) -> Result<(&str, &str), DbError> {
     Ok((base, query))
 }
 
-fn read_base(base: &str) -> Result<Config, DbError> {
+/// Reads credentials, hosts, ports and database.
+fn read_base(base: &str) -> Result<Draft, DbError> {
     let read: Result<Config, _> = format!("postgresql://{base}").parse();
-    read.map_err(|_| bad(&format!("{EXPECTED}; {ENCODE}")))
+    let read = read.map_err(|_| bad(&format!("{EXPECTED}; {ENCODE}")))?;
+    let mut config = Config::new();
+    read.get_user().map(|user| config.user(user));
+    read.get_password()
+        .map(|password| config.password(password));
+    read.get_dbname().map(|database| config.dbname(database));
+    Ok(Draft {
+        config,
+        hosts: read.get_hosts().to_vec(),
+        addresses: Vec::new(),
+        ports: read.get_ports().to_vec(),
+    })
 }
 
 /// Reads a query as libpq does: a plus sign is a plus sign.
@@ -100,45 +117,61 @@ fn query_arguments(query: &str) -> impl Iterator<Item = (String, String)> {
 }
 
 /// Fills in what nobody said.
-fn fill_in(target: &mut Config, connect_timeout: Duration) {
-    if target.get_hosts().is_empty() && target.get_hostaddrs().is_empty() {
-        target.host_path(DEFAULT_SOCKET);
+fn with_defaults(mut config: Config, connect_timeout: Duration) -> Config {
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(connect_timeout);
     }
-    if target.get_connect_timeout().is_none() {
-        target.connect_timeout(connect_timeout);
+    if config.get_application_name().is_none() {
+        config.application_name("quayhand");
     }
-    if target.get_application_name().is_none() {
-        target.application_name("quayhand");
+    config
+}
+
+/// Pairs hosts, addresses and ports as libpq does.
+fn places(draft: &Draft) -> Result<Vec<Place>, DbError> {
+    let mut hosts = draft.hosts.clone();
+    if hosts.is_empty() {
+        hosts = draft
+            .addresses
+            .iter()
+            .map(|ip| Host::Tcp(ip.to_string()))
+            .collect();
     }
+    if hosts.is_empty() {
+        hosts.push(Host::Unix(DEFAULT_SOCKET.into()));
+    }
+    if !draft.addresses.is_empty() && draft.addresses.len() != hosts.len() {
+        return Err(bad("there must be as many `hostaddr` as hosts"));
+    }
+    if draft.ports.len() > 1 && draft.ports.len() != hosts.len() {
+        return Err(bad("there must be one port, or as many as hosts"));
+    }
+    let place = |(at, host)| Place {
+        host,
+        address: draft.addresses.get(at).copied(),
+        port: *draft
+            .ports
+            .get(at)
+            .or(draft.ports.first())
+            .unwrap_or(&DEFAULT_PORT),
+    };
+    Ok(hosts.into_iter().enumerate().map(place).collect())
 }
 
 /// Writes `host:port/database`; several hosts are separated by commas.
-fn label(target: &Config) -> String {
-    let named = target.get_hosts().iter().map(|host| match host {
-        Host::Tcp(name) if name.contains(':') => format!("[{name}]"),
-        Host::Tcp(name) => name.clone(),
-        Host::Unix(folder) => folder.display().to_string(),
-    });
-    let mut hosts: Vec<_> = named.collect();
-    if hosts.is_empty() {
-        hosts = target
-            .get_hostaddrs()
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-    }
-    let ports = target.get_ports();
-    let hosts = hosts.iter().enumerate().map(|(at, host)| {
-        let port = ports.get(at).or(ports.first()).unwrap_or(&DEFAULT_PORT);
-        format!("{host}:{port}")
-    });
-    let hosts: Vec<_> = hosts.collect();
+fn label(config: &Config, places: &[Place]) -> String {
+    let name = |place: &Place| match &place.host {
+        Host::Tcp(name) if name.contains(':') => format!("[{name}]:{}", place.port),
+        Host::Tcp(name) => format!("{name}:{}", place.port),
+        Host::Unix(folder) => format!("{}:{}", folder.display(), place.port),
+    };
+    let names: Vec<_> = places.iter().map(name).collect();
     // Without a name the server takes the user's.
-    let database = target
+    let database = config
         .get_dbname()
-        .or(target.get_user())
+        .or(config.get_user())
         .unwrap_or_default();
-    format!("{}/{database}", hosts.join(","))
+    format!("{}/{database}", names.join(","))
 }
 
 fn bad(problem: &str) -> DbError {

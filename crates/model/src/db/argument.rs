@@ -1,7 +1,7 @@
 //! One connection argument under libpq's name.
-use std::{str::FromStr, time::Duration};
+use std::{net::IpAddr, str::FromStr, time::Duration};
 
-use tokio_postgres::config::{ChannelBinding, Config, LoadBalanceHosts, TargetSessionAttrs};
+use tokio_postgres::config::{ChannelBinding, Config, Host, TargetSessionAttrs};
 
 use super::DbError;
 
@@ -32,16 +32,20 @@ const BINDINGS: [(&str, ChannelBinding); 3] = [
     ("require", ChannelBinding::Require),
 ];
 
-const BALANCES: [(&str, LoadBalanceHosts); 2] = [
-    ("disable", LoadBalanceHosts::Disable),
-    ("random", LoadBalanceHosts::Random),
-];
-
 /// Says where an argument was written.
 #[derive(Clone, Copy)]
 pub(super) enum Origin {
     Url,
     Args,
+}
+
+/// What the URL and the arguments said so far.
+pub(super) struct Draft {
+    /// Everything but the hosts.
+    pub(super) config: Config,
+    pub(super) hosts: Vec<Host>,
+    pub(super) addresses: Vec<IpAddr>,
+    pub(super) ports: Vec<u16>,
 }
 
 /// A connection argument.
@@ -52,52 +56,43 @@ pub(super) struct Argument<'a> {
 }
 
 impl Argument<'_> {
-    /// Puts the argument into `target`; user, password, host, port and database only where
+    /// Puts the argument into `draft`; user, password, host, port and database only where
     /// nothing is said yet.
-    pub(super) fn apply(&self, target: &mut Config) -> Result<(), DbError> {
-        if self.apply_identity(target)? || self.apply_network(target)? {
+    pub(super) fn apply(&self, draft: &mut Draft) -> Result<(), DbError> {
+        if self.apply_identity(draft)? || self.apply_network(draft)? {
             return Ok(());
         }
+        let config = &mut draft.config;
         match self.key {
-            "options" => target.options(self.value),
-            "application_name" => target.application_name(self.value),
-            "target_session_attrs" => target.target_session_attrs(self.choose(&SESSIONS)?),
-            "channel_binding" => target.channel_binding(self.choose(&BINDINGS)?),
-            "load_balance_hosts" => target.load_balance_hosts(self.choose(&BALANCES)?),
-            key if IGNORED.contains(&key) => target,
+            "options" => config.options(self.value),
+            "application_name" => config.application_name(self.value),
+            "target_session_attrs" => config.target_session_attrs(self.choose(&SESSIONS)?),
+            "channel_binding" => config.channel_binding(self.choose(&BINDINGS)?),
+            key if IGNORED.contains(&key) => config,
             _ => return Err(self.bad("is not one that this program understands")),
         };
         Ok(())
     }
 
     /// Takes what says where to go as whom; what is said already stands.
-    fn apply_identity(&self, target: &mut Config) -> Result<bool, DbError> {
+    fn apply_identity(&self, draft: &mut Draft) -> Result<bool, DbError> {
+        let config = &mut draft.config;
         match self.key {
-            "user" if target.get_user().is_none() => {
-                target.user(self.value);
+            "user" if config.get_user().is_none() => {
+                config.user(self.value);
             }
-            "password" if target.get_password().is_none() => {
-                target.password(self.value);
+            "password" if config.get_password().is_none() => {
+                config.password(self.value);
             }
-            "dbname" if target.get_dbname().is_none() => {
-                target.dbname(self.value);
+            "dbname" if config.get_dbname().is_none() => {
+                config.dbname(self.value);
             }
-            "host" if target.get_hosts().is_empty() => {
-                for host in self.value.split(',') {
-                    target.host(host);
-                }
+            "host" if draft.hosts.is_empty() => {
+                draft.hosts.extend(self.value.split(',').map(host));
             }
-            "hostaddr" if target.get_hostaddrs().is_empty() => {
-                for address in self.value.split(',') {
-                    target.hostaddr(self.read(address, "an IP address")?);
-                }
-            }
-            "port" if target.get_ports().is_empty() => {
-                for port in self.value.split(',') {
-                    target.port(self.read(port, "a port")?);
-                }
-            }
-            "user" | "password" | "dbname" | "host" | "hostaddr" | "port" => {}
+            "hostaddr" => draft.addresses = self.read_list("an IP address")?,
+            "port" if draft.ports.is_empty() => draft.ports = self.read_list("a port")?,
+            "user" | "password" | "dbname" | "host" | "port" => {}
             _ => return Ok(false),
         }
         Ok(true)
@@ -105,7 +100,7 @@ impl Argument<'_> {
 
     /// Takes times and counts of the network. Times are whole seconds as in libpq, but for
     /// `tcp_user_timeout`; zero or less leaves the default.
-    fn apply_network(&self, target: &mut Config) -> Result<bool, DbError> {
+    fn apply_network(&self, draft: &mut Draft) -> Result<bool, DbError> {
         let set: fn(&mut Config, u64) -> &mut Config = match self.key {
             "connect_timeout" => |to, s| to.connect_timeout(Duration::from_secs(s)),
             "tcp_user_timeout" => |to, ms| to.tcp_user_timeout(Duration::from_millis(ms)),
@@ -118,9 +113,9 @@ impl Argument<'_> {
             _ => return Ok(false),
         };
         match self.count()? {
-            Some(count) => set(target, count),
-            None if self.key == "keepalives" => target.keepalives(false),
-            None => target,
+            Some(count) => set(&mut draft.config, count),
+            None if self.key == "keepalives" => draft.config.keepalives(false),
+            None => &mut draft.config,
         };
         Ok(true)
     }
@@ -129,6 +124,13 @@ impl Argument<'_> {
     fn count(&self) -> Result<Option<u64>, DbError> {
         let number: i64 = self.read(self.value, "a whole number")?;
         Ok(u64::try_from(number).ok().filter(|number| *number > 0))
+    }
+
+    fn read_list<T: FromStr>(&self, what: &str) -> Result<Vec<T>, DbError> {
+        self.value
+            .split(',')
+            .map(|value| self.read(value, what))
+            .collect()
     }
 
     fn read<T: FromStr>(&self, value: &str, what: &str) -> Result<T, DbError> {
@@ -154,5 +156,13 @@ impl Argument<'_> {
             },
             problem: format!("argument `{}` {problem}", self.key),
         }
+    }
+}
+
+/// Tells a socket's folder from a host's name.
+fn host(value: &str) -> Host {
+    match value.strip_prefix('/') {
+        Some(_) => Host::Unix(value.into()),
+        None => Host::Tcp(value.to_owned()),
     }
 }

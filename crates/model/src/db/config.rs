@@ -30,8 +30,8 @@ pub struct DbConfig {
     pub lock_timeout: Duration,
     /// Longest pause inside a transaction before the server ends it; zero is no limit.
     pub idle_in_transaction_timeout: Duration,
-    /// A connection is closed this long after it was last taken, if nobody uses it then.
-    /// Zero closes it as soon as it is given back.
+    /// A connection that nobody took for this long is closed. Zero closes it as soon as it is
+    /// given back.
     pub idle_disconnect: Duration,
     /// The server is `PgBouncer` in transaction mode: nothing is set for a session.
     pub pgbouncer: bool,

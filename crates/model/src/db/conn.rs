@@ -1,10 +1,9 @@
 //! A borrowed connection: the only place from which a statement reaches the server.
 use std::borrow::Cow;
 
-use deadpool_postgres::Object;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::{DbError, Param, Row, Sql, watch::Watch};
+use super::{DbError, Param, Row, Sql, pool::Lease, watch::Watch};
 
 /// A connection borrowed from [`Db`](super::Db) for the length of a scope.
 ///
@@ -15,7 +14,7 @@ use super::{DbError, Param, Row, Sql, watch::Watch};
 /// statements of the borrow are refused, an open transaction is rolled back, and the
 /// connection is not used again.
 pub struct Conn {
-    pub(super) client: Object,
+    pub(super) lease: Lease,
     pub(super) watch: Watch,
     /// A transaction was begun and its end was not answered.
     pub(super) in_transaction: bool,
@@ -29,8 +28,8 @@ impl Conn {
         params: &[Param<'_>],
     ) -> Result<u64, DbError> {
         let params = typed(params);
-        let touched = self.client.execute_typed(sql.postgres, &params);
-        self.watch.over(sql.name, &self.client, touched).await
+        let touched = self.lease.client.execute_typed(sql.postgres, &params);
+        self.watch.over(sql.name, &self.lease.client, touched).await
     }
 
     /// Runs a statement; returns its rows. One round trip.
@@ -73,8 +72,8 @@ impl Conn {
         params: &[Param<'_>],
     ) -> Result<Vec<Row>, DbError> {
         let params = typed(params);
-        let rows = self.client.query_typed(text, &params);
-        let rows = self.watch.over(name, &self.client, rows).await?;
+        let rows = self.lease.client.query_typed(text, &params);
+        let rows = self.watch.over(name, &self.lease.client, rows).await?;
         Ok(rows.into_iter().map(|inner| Row { name, inner }).collect())
     }
 
@@ -86,8 +85,8 @@ impl Conn {
         text: impl Into<Cow<'_, str>>,
     ) -> Result<(), DbError> {
         let text = text.into();
-        let done = self.client.batch_execute(&text);
-        self.watch.over(name, &self.client, done).await
+        let done = self.lease.client.batch_execute(&text);
+        self.watch.over(name, &self.lease.client, done).await
     }
 
     /// Counts the round trips made so far on this borrow.

@@ -1,12 +1,10 @@
 //! What becomes of a connection that was dropped in mid-use: stopped, closed, never reused.
-use std::time::Duration;
+use std::{io, time::Duration};
 
-use deadpool_postgres::Object;
 use tokio::{runtime::Handle, time::timeout};
-use tokio_postgres::Client;
 use tokio_util::task::TaskTracker;
 
-use super::{Conn, tls::Tls};
+use super::{Conn, pool::Lease, session::Session, tls::Tls};
 
 /// How often the server is asked to stop a statement. A request that arrives before the
 /// statement has started is lost.
@@ -20,34 +18,33 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// connections than `pool_size`.
 pub(super) fn discard(conn: Conn, tls: &Tls, tasks: &TaskTracker) {
     let running = conn.watch.unanswered();
-    let condemned = Condemned(Some(conn.client));
+    let condemned = Condemned(Some(conn.lease));
     let Ok(runtime) = Handle::try_current() else {
         return; // Without a runtime nobody can ask; closing the connection must do.
     };
     let tls = tls.clone();
     let stop = async move {
-        let Some(client) = &condemned.0 else { return };
+        let Some(session) = &condemned.0 else { return };
         if let Some(name) = running {
             tracing::debug!(db.statement = name, "cancelling statement `{name}`");
         }
-        stop(client, running.is_some(), &tls).await;
+        stop(session, running.is_some(), &tls).await;
     };
     tasks.spawn_on(stop, &runtime);
 }
 
 /// Makes the server stop and roll back. Only an answer to `rollback` shows that it did:
 /// a server that is busy notices a closed connection when it has finished.
-async fn stop(client: &Client, running: bool, tls: &Tls) {
-    let rollback = client.batch_execute("rollback");
+async fn stop(session: &Session, running: bool, tls: &Tls) {
+    let rollback = session.client.batch_execute("rollback");
     tokio::pin!(rollback);
     for _ in 0..TRIES {
-        if client.is_closed() {
+        if session.client.is_closed() {
             return;
         }
         if running {
-            let request = client.cancel_token();
             // A request that fails is repeated; so is one that succeeds without effect.
-            let _ = timeout(PATIENCE, request.cancel_query(tls.clone())).await;
+            let _ = timeout(PATIENCE, request(session, tls)).await;
         }
         if timeout(PATIENCE, &mut rollback).await.is_ok() {
             return;
@@ -55,13 +52,26 @@ async fn stop(client: &Client, running: bool, tls: &Tls) {
     }
 }
 
+async fn request(session: &Session, tls: &Tls) {
+    let asked = match tls.connector() {
+        Ok(connector) => session.cancel(connector).await,
+        Err(error) => Err(io::Error::other(error)),
+    };
+    if let Err(error) = asked {
+        tracing::debug!(
+            error = &error as &dyn std::error::Error,
+            "could not ask for a cancellation"
+        );
+    }
+}
+
 /// A connection that leaves the pool when it is dropped, whatever drops it.
-struct Condemned(Option<Object>);
+struct Condemned(Option<Lease>);
 
 impl Drop for Condemned {
     fn drop(&mut self) {
-        if let Some(object) = self.0.take() {
-            drop(Object::take(object));
+        if let Some(lease) = self.0.take() {
+            Lease::take(lease).abort();
         }
     }
 }

@@ -6,7 +6,7 @@
 //! connection.
 //!
 //! - `address`, `argument`, `tls`, `certificate`: where the server is and whom to trust
-//! - `pool`, `reaper`: making connections and closing idle ones
+//! - `dial`, `session`, `patient`, `pool`, `reaper`: making sessions, keeping and closing them
 //! - `scope`, `transaction`, `discard`: the borrow, its end and its early end
 //! - `conn`, `watch`, `sql`, `param`, `row`: a statement and its answer
 //! - `error`, `refusal`: what went wrong and what to do about it
@@ -15,14 +15,17 @@ mod argument;
 mod certificate;
 mod config;
 mod conn;
+mod dial;
 mod discard;
 mod error;
 mod param;
+mod patient;
 mod pool;
 mod reaper;
 mod refusal;
 mod row;
 mod scope;
+mod session;
 mod sql;
 mod tls;
 mod transaction;
@@ -37,7 +40,6 @@ use std::{
     time::Duration,
 };
 
-use deadpool_postgres::Pool;
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
@@ -51,6 +53,8 @@ pub(crate) use row::Row;
 pub(crate) use sql::Sql;
 
 use address::Address;
+use pool::Pool;
+use tls::Tls;
 
 /// Opens scopes on one database. Cheap to clone; holds no connection by itself.
 #[derive(Clone)]
@@ -64,7 +68,7 @@ pub struct Db {
 struct Shared {
     pool: Pool,
     config: DbConfig,
-    address: Address,
+    tls: Tls,
     server: Arc<str>,
     /// Statements sent so far.
     statements: Arc<AtomicU64>,
@@ -88,9 +92,9 @@ pub fn configure(config: DbConfig) -> Result<Db, DbError> {
     address.tls.connector()?;
     let ended = CancellationToken::new();
     let shared = Shared {
-        pool: pool::build(&config, &address)?,
         server: address.server.as_str().into(),
-        address,
+        tls: address.tls.clone(),
+        pool: pool::build(&config, address)?,
         statements: Arc::default(),
         reaping: AtomicBool::new(false),
         discards: TaskTracker::new(),

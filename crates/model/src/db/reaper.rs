@@ -47,9 +47,9 @@ async fn run(shared: Weak<Shared>, ended: CancellationToken) {
 fn reap(shared: &Shared) -> Option<Duration> {
     let limit = shared.config.idle_disconnect;
     let mut next = limit;
-    let reaped = shared.pool.retain(|client, metrics| {
-        let left = limit.saturating_sub(metrics.last_used());
-        let keep = !left.is_zero() && !client.is_closed();
+    let reaped = shared.pool.retain(|session, _| {
+        let left = limit.saturating_sub(session.idle_since.elapsed());
+        let keep = !left.is_zero() && !session.client.is_closed();
         if keep {
             next = next.min(left);
         }

@@ -7,7 +7,6 @@ type Cause<'a> = &'a (dyn std::error::Error + 'static);
 
 /// Explains a failed connection attempt: what was said, and what to do about it.
 pub(super) fn explain(error: &tokio_postgres::Error, address: &Address) -> DbError {
-    let code = error.code().map(|code| code.code().to_owned());
     let problem = match error.as_db_error() {
         Some(answer) => answered(answer, address),
         None => unanswered(error),
@@ -15,7 +14,21 @@ pub(super) fn explain(error: &tokio_postgres::Error, address: &Address) -> DbErr
     DbError::Connect {
         server: address.server.clone(),
         problem,
-        code,
+        code: error.code().map(|code| code.code().to_owned()),
+    }
+}
+
+/// Explains that a host's name leads nowhere.
+pub(super) fn unresolved(said: &str, address: &Address) -> DbError {
+    without_code(format!("{said}; check the host name"), address)
+}
+
+/// Makes the error of an attempt that no server has answered.
+pub(super) fn without_code(problem: String, address: &Address) -> DbError {
+    DbError::Connect {
+        server: address.server.clone(),
+        problem,
+        code: None,
     }
 }
 
@@ -28,7 +41,7 @@ fn answered(answer: &tokio_postgres::error::DbError, address: &Address) -> Strin
         "42501" => "grant the user CONNECT on the database",
         "53300" => "raise the server's max_connections or lower `pool_size`",
         "57P03" => "the server is starting or stopping, try again in a moment",
-        "08P01" if address.target.get_options().is_some() => "PgBouncer takes no `options`",
+        "08P01" if address.config.get_options().is_some() => "PgBouncer takes no `options`",
         _ => return format!("the server said: {said} ({code})"),
     };
     format!("the server said: {said} ({code}); {advice}")
@@ -43,7 +56,7 @@ fn unanswered(error: &tokio_postgres::Error) -> String {
         Some(io::ErrorKind::ConnectionRefused) => "is the server running and listening there?",
         Some(io::ErrorKind::NotFound) => "is the server running, and is that its socket's folder?",
         Some(io::ErrorKind::TimedOut) => "check host, port and firewall",
-        Some(_) => "check the host name and the network",
+        Some(_) => "check the network",
         None => return said,
     };
     format!("{said}; {advice}")

@@ -1,12 +1,10 @@
 //! Borrowing: a connection is out of the pool exactly between two braces.
-use std::mem;
-
-use deadpool_postgres::Object;
+use std::time::Instant;
 
 use super::{
     Conn, Db, DbError,
     discard::discard,
-    pool::{no_connection, time_outs},
+    pool::{Lease, time_outs},
     reaper,
     watch::Watch,
 };
@@ -98,11 +96,12 @@ impl Db {
 
     async fn check_out(&self) -> Result<Conn, DbError> {
         let shared = &self.shared;
-        let taken = shared.pool.get().await;
-        let client = taken.map_err(|e| no_connection(e, &shared.address, &shared.config))?;
+        let leased = shared.pool.get().await;
+        let explain = |error| shared.pool.manager().explain(error, &shared.config);
+        let lease = leased.map_err(explain)?;
         reaper::wake(shared);
         Ok(Conn {
-            client,
+            lease,
             watch: Watch::new(&shared.server, &shared.statements, self.statement_timeout),
             in_transaction: false,
         })
@@ -119,21 +118,23 @@ impl Borrow<'_> {
     /// Ends the loan as planned: a connection in perfect order goes back to the pool.
     fn give_back(mut self) {
         let clean = |conn: &mut Conn| !conn.in_transaction && conn.watch.unanswered().is_none();
-        let Some(conn) = self.conn.take_if(|conn| clean(conn)) else {
+        let Some(mut conn) = self.conn.take_if(|conn| clean(conn)) else {
             return;
         };
-        let shared = &self.db.shared;
-        if self.db.closing || shared.config.idle_disconnect.is_zero() || conn.client.is_closed() {
-            drop(Object::take(conn.client));
+        let config = &self.db.shared.config;
+        if self.db.closing || config.idle_disconnect.is_zero() || conn.lease.client.is_closed() {
+            drop(Lease::take(conn.lease));
+        } else {
+            conn.lease.idle_since = Instant::now();
         }
     }
 }
 
 impl Drop for Borrow<'_> {
     fn drop(&mut self) {
-        if let Some(conn) = mem::take(&mut self.conn) {
+        if let Some(conn) = self.conn.take() {
             let shared = &self.db.shared;
-            discard(conn, &shared.address.tls, &shared.discards);
+            discard(conn, &shared.tls, &shared.discards);
         }
     }
 }

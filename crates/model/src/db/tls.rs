@@ -9,7 +9,7 @@ use rustls::{
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
-use tokio_postgres::{Socket, config::SslMode, tls::MakeTlsConnect};
+use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{DbError, argument::Argument, certificate::ServerCertificate};
@@ -35,6 +35,9 @@ enum Mode {
     VerifyFull,
 }
 
+const NO_ROOTS: &str = "verify-ca and verify-full need `sslrootcert`, a PEM file: your \
+    authority's, or the system's as in /etc/ssl/certs/ca-certificates.crt";
+
 const MODES: [(&str, Mode); 6] = [
     ("disable", Mode::Disable),
     ("allow", Mode::Allow),
@@ -58,12 +61,9 @@ impl TlsSettings {
         Ok(true)
     }
 
-    /// Decides what is verified, which of the driver's modes to try, and which one after it.
-    /// Sockets are never encrypted, whatever the mode says.
-    pub(super) fn settle(
-        self,
-        over_sockets: bool,
-    ) -> Result<(Tls, SslMode, Option<SslMode>), DbError> {
+    /// Decides what is verified and how. Sockets are never encrypted, whatever the mode says;
+    /// `networked` says that there is a place that is none.
+    pub(super) fn settle(self, networked: bool) -> Result<Tls, DbError> {
         let identity = match (self.certificate, self.key) {
             (None, None) => None,
             (Some(certificate), Some(key)) => Some((certificate, key)),
@@ -74,32 +74,16 @@ impl TlsSettings {
                 ));
             }
         };
-        let verified = self.mode >= Mode::VerifyCa;
-        if verified && self.roots.is_none() && !over_sockets {
-            return Err(bad(
-                "sslrootcert",
-                "verify-ca and verify-full need `sslrootcert`, a PEM file: your \
-                authority's, or the system's as in /etc/ssl/certs/ca-certificates.crt",
-            ));
+        if self.mode >= Mode::VerifyCa && self.roots.is_none() && networked {
+            return Err(bad("sslrootcert", NO_ROOTS));
         }
-        // As in libpq, root certificates turn `require` into `verify-ca`.
-        let roots = self
-            .roots
-            .filter(|_| self.mode >= Mode::Require && !over_sockets);
-        let identity = identity.filter(|_| !over_sockets);
-        let tls = Tls {
-            roots,
-            check_name: self.mode == Mode::VerifyFull,
+        Ok(Tls {
+            mode: self.mode,
+            // As in libpq, root certificates turn `require` into `verify-ca`.
+            roots: self.roots.filter(|_| self.mode >= Mode::Require),
             identity,
-        };
-        let (mode, other_mode) = match self.mode {
-            _ if over_sockets => (SslMode::Disable, None),
-            Mode::Disable => (SslMode::Disable, None),
-            Mode::Allow => (SslMode::Disable, Some(SslMode::Require)),
-            Mode::Prefer => (SslMode::Prefer, Some(SslMode::Disable)),
-            Mode::Require | Mode::VerifyCa | Mode::VerifyFull => (SslMode::Require, None),
-        };
-        Ok((tls, mode, other_mode))
+            networked,
+        })
     }
 }
 
@@ -107,14 +91,25 @@ impl TlsSettings {
 /// certificate needs no restart.
 #[derive(Clone)]
 pub(super) struct Tls {
+    mode: Mode,
     /// Certificates of trusted authorities; `None` trusts anybody.
     roots: Option<PathBuf>,
-    check_name: bool,
     /// Our own certificate and its key.
     identity: Option<(PathBuf, PathBuf)>,
+    networked: bool,
 }
 
 impl Tls {
+    /// Returns the driver's mode to try on a network, and the one to try after it.
+    pub(super) fn modes(&self) -> (SslMode, Option<SslMode>) {
+        match self.mode {
+            Mode::Disable => (SslMode::Disable, None),
+            Mode::Allow => (SslMode::Disable, Some(SslMode::Require)),
+            Mode::Prefer => (SslMode::Prefer, Some(SslMode::Disable)),
+            Mode::Require | Mode::VerifyCa | Mode::VerifyFull => (SslMode::Require, None),
+        }
+    }
+
     /// Reads the files and builds the connector.
     ///
     /// # Errors
@@ -126,13 +121,14 @@ impl Tls {
             .roots
             .as_deref()
             .map(|path| certificates("sslrootcert", path));
-        let verifier = ServerCertificate::new(roots.transpose()?, self.check_name, &provider)?;
+        let verifier =
+            ServerCertificate::new(roots.transpose()?, self.mode == Mode::VerifyFull, &provider)?;
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| bad("sslmode", &error.to_string()))?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));
-        let Some((certificate, key)) = &self.identity else {
+        let Some((certificate, key)) = self.identity.as_ref().filter(|_| self.networked) else {
             return Ok(MakeRustlsConnect::new(builder.with_no_client_auth()));
         };
         let chain = certificates("sslcert", certificate)?;
@@ -141,20 +137,6 @@ impl Tls {
         let config = builder.with_client_auth_cert(chain, secret);
         let config = config.map_err(|error| unreadable("sslkey", key, &error.to_string()))?;
         Ok(MakeRustlsConnect::new(config))
-    }
-}
-
-impl MakeTlsConnect<Socket> for Tls {
-    type Stream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
-    type TlsConnect = <MakeRustlsConnect as MakeTlsConnect<Socket>>::TlsConnect;
-    type Error = Box<dyn std::error::Error + Send + Sync>;
-
-    fn make_tls_connect(&mut self, host: &str) -> Result<Self::TlsConnect, Self::Error> {
-        let mut connector = self.connector()?;
-        Ok(MakeTlsConnect::<Socket>::make_tls_connect(
-            &mut connector,
-            host,
-        )?)
     }
 }
 

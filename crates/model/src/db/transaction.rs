@@ -16,7 +16,7 @@ impl Conn {
     /// [`DbError::OutcomeUnknown`] when the server's answer was lost; anything else means
     /// that nothing took effect.
     pub(super) async fn commit(&mut self) -> Result<(), DbError> {
-        if self.client.is_closed() {
+        if self.lease.client.is_closed() {
             return Err(self
                 .watch
                 .lost("db.commit", "connection closed before it".to_owned()));

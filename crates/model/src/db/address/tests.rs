@@ -28,19 +28,19 @@ fn reads_the_url_forms_that_quay_takes() {
         );
         let address = address.expect("an address");
         assert_eq!(address.server, "db.example:6543/registry");
-        assert_eq!(address.target.get_user(), Some("quay"));
-        assert_eq!(address.target.get_password(), Some(&b"secret"[..]));
-        assert_eq!(address.target.get_application_name(), Some("quayhand"));
+        assert_eq!(address.config.get_user(), Some("quay"));
+        assert_eq!(address.config.get_password(), Some(&b"secret"[..]));
+        assert_eq!(address.config.get_application_name(), Some("quayhand"));
     }
 }
 
 #[test]
 fn decodes_user_and_password_and_takes_a_raw_slash_as_quay_does() {
     let address = parse("postgresql://us%40er:p%3A%40%2F%25+@h/db", &[]).expect("an address");
-    assert_eq!(address.target.get_user(), Some("us@er"));
-    assert_eq!(address.target.get_password(), Some(&b"p:@/%+"[..]));
+    assert_eq!(address.config.get_user(), Some("us@er"));
+    assert_eq!(address.config.get_password(), Some(&b"p:@/%+"[..]));
     let address = parse("postgresql://u:pa/ss#@h/db", &[]).expect("an address");
-    assert_eq!(address.target.get_password(), Some(&b"pa/ss#"[..]));
+    assert_eq!(address.config.get_password(), Some(&b"pa/ss#"[..]));
     assert_eq!(address.server, "h:5432/db");
 }
 
@@ -51,13 +51,12 @@ fn takes_sockets_from_host_and_query_and_never_encrypts_them() {
         "postgresql://u@/db?host=/run/pg&sslmode=verify-full",
     ] {
         let address = parse(url, &[]).expect("an address");
-        assert_eq!(address.target.get_hosts(), [Host::Unix("/run/pg".into())]);
-        assert_eq!(address.target.get_ssl_mode(), SslMode::Disable);
+        assert_eq!(address.places[0].host, Host::Unix("/run/pg".into()));
         assert_eq!(address.server, "/run/pg:5432/db");
     }
     let address = parse("postgresql:///db", &[]).expect("an address");
     assert_eq!(
-        address.target.get_hosts(),
+        [address.places[0].host.clone()],
         [Host::Unix("/var/run/postgresql".into())]
     );
 }
@@ -77,23 +76,32 @@ fn merges_query_and_arguments() {
         ("stale_timeout", "300"),
         ("timeout", "5"),
     ];
-    let target = parse(url, &args).expect("an address").target;
-    assert_eq!(target.get_hosts(), [Host::Tcp("h".to_owned())]);
-    assert_eq!(target.get_password(), Some(&b"late"[..]));
-    assert_eq!(target.get_connect_timeout(), Some(&Duration::from_secs(7)));
+    let address = parse(url, &args).expect("an address");
+    let config = &address.config;
+    assert_eq!(address.server, "h:5432/db");
+    assert_eq!(config.get_password(), Some(&b"late"[..]));
+    assert_eq!(config.get_connect_timeout(), Some(&Duration::from_secs(7)));
     assert_eq!(
-        target.get_tcp_user_timeout(),
+        config.get_tcp_user_timeout(),
         Some(&Duration::from_millis(1500))
     );
-    assert_eq!(target.get_keepalives_retries(), Some(4));
-    assert_eq!(target.get_application_name(), Some("web"));
-    assert_eq!(target.get_options(), Some("-c a=b+c"));
+    assert_eq!(config.get_keepalives_retries(), Some(4));
+    assert_eq!(config.get_application_name(), Some("web"));
+    assert_eq!(config.get_options(), Some("-c a=b+c"));
 }
 
 #[test]
 fn names_several_hosts_and_brackets_addresses() {
     let address = parse("postgresql://u@a:1,[::1]:2,c/db", &[]).expect("an address");
     assert_eq!(address.server, "a:1,[::1]:2,c:5432/db");
+    let args = [("hostaddr", "10.0.0.1,10.0.0.2"), ("port", "7")];
+    let address = parse("postgresql://u@/db?host=a,b", &args).expect("an address");
+    assert_eq!(address.server, "a:7,b:7/db");
+    assert_eq!(address.places[1].address, "10.0.0.2".parse().ok());
+    let odd = problem("postgresql://u@a,b/db", &[("hostaddr", "10.0.0.1")]);
+    assert!(odd.contains("as many `hostaddr` as hosts"), "{odd}");
+    let odd = problem("postgresql://u@/db?host=a,b,c&port=1,2", &[]);
+    assert!(odd.contains("one port, or as many as hosts"), "{odd}");
 }
 
 #[test]
@@ -109,16 +117,11 @@ fn maps_every_sslmode() {
     for (name, first, second) in modes {
         let args = [("sslmode", name), ("sslrootcert", "/ca.pem")];
         let address = parse("postgresql://u@h/db?sslmode=disable", &args).expect("an address");
-        assert_eq!(address.target.get_ssl_mode(), first, "{name}");
-        let other = address.fallback.map(|fallback| fallback.get_ssl_mode());
-        assert_eq!(other, second, "{name}");
+        assert_eq!(address.tls.modes(), (first, second), "{name}");
     }
     let address = parse("postgresql://u@h/db", &[]).expect("an address");
-    assert_eq!(
-        address.target.get_ssl_mode(),
-        SslMode::Prefer,
-        "libpq's default"
-    );
+    let libpq_default = (SslMode::Prefer, Some(SslMode::Disable));
+    assert_eq!(address.tls.modes(), libpq_default);
 }
 
 #[test]
@@ -195,7 +198,7 @@ proptest! {
     fn never_panics_and_never_shows_the_password(password in "\\PC{12,24}", rest in "\\PC{0,24}") {
         let url = format!("postgresql://u:{password}@h{rest}");
         let shown = match parse(&url, &[]) {
-            Ok(address) => format!("{} {:?}", address.server, address.target),
+            Ok(address) => format!("{} {:?}", address.server, address.config),
             Err(error) => format!("{error} {error:?}"),
         };
         prop_assert!(!shown.contains(&password), "{shown}");
