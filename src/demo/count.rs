@@ -1,7 +1,7 @@
 //! The demo's figures, counted from the database and from the disk.
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt, stream};
 use quayhand_model::{
     census::{self, Census, Placed},
     tombstone::{EMPTY_LAYER, sha256_bytes},
@@ -10,6 +10,9 @@ use quayhand_storage::{Digest, ObjectPath};
 
 use super::scene::Scene;
 use crate::cli::Failure;
+
+/// Files that are read at once.
+const READS: usize = 32;
 
 /// What there is at one moment.
 pub(super) struct Figures {
@@ -97,10 +100,14 @@ async fn hash_all(
     scene: &Scene,
     placed: &BTreeMap<(String, ObjectPath), Digest>,
 ) -> Result<Check, Failure> {
-    let mut broken = 0;
-    for ((location, path), digest) in placed {
+    let reads = placed.iter().map(async |((location, path), digest)| {
         let found = scene.storage.hash(location, path).await?;
-        broken += u64::from(found.as_ref() != Some(digest));
+        Ok::<_, Failure>(found.as_ref() != Some(digest))
+    });
+    let mut broken = 0;
+    let mut reading = stream::iter(reads).buffer_unordered(READS);
+    while let Some(differs) = reading.try_next().await? {
+        broken += u64::from(differs);
     }
     Ok(Check {
         rule: "kept files that are missing or have other bytes".to_owned(),
