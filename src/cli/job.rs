@@ -292,7 +292,9 @@ fn preview(format: Format) -> Preview {
                 },
             ) => {
                 let (before, after) = (before.unwrap_or("none"), after.unwrap_or("none"));
-                output::line(&format!("{table}\t{user_id}\t{place_id}\t{before} -> {after}"))
+                output::line(&format!(
+                    "{table}\t{user_id}\t{place_id}\t{before} -> {after}"
+                ))
             }
         };
         // A reader that went away has seen enough; the run changes nothing anyway.

@@ -1,0 +1,7 @@
+//! Jobs on real servers.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by ending"
+)]
+
+mod permission_recompute;
