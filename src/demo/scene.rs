@@ -1,7 +1,9 @@
 //! The servers, the registry and the files of the demo.
 use std::{fs, path::PathBuf};
 
-use quayhand_jobs::{Ctx, tag_expiry_sweep::TagExpirySweep};
+use quayhand_jobs::{
+    Ctx, permission_recompute::PermissionRecompute, tag_expiry_sweep::TagExpirySweep,
+};
 use quayhand_model::{Db, DbConfig, configure, migrate};
 use quayhand_queue::{Client, Redis, RedisStore};
 use quayhand_storage::Storage;
@@ -90,6 +92,9 @@ impl Scene {
     /// Enqueues as a web tier would.
     pub(super) async fn enqueue(&self) -> Result<(), Failure> {
         self.client.enqueue::<Ctx, _>(&TagExpirySweep {}).await?;
+        self.client
+            .enqueue::<Ctx, _>(&PermissionRecompute::All)
+            .await?;
         Ok(())
     }
 

@@ -44,7 +44,7 @@ pub(super) async fn until_collected(
             said = Instant::now();
             say(&text)?;
         }
-        if left == 0 && now.tombstones == 0 && is_idle(scene).await? {
+        if left == 0 && now.tombstones == 0 && is_idle(scene).await? && now.permissions > 0 {
             bar.finish_and_clear();
             return Ok(());
         }
