@@ -26,6 +26,8 @@ pub(super) struct Address {
     pub(super) tls: Tls,
     /// Hosts, ports and database; never the password.
     pub(super) server: String,
+    /// Longest time of one attempt at one place.
+    pub(super) connect_timeout: Duration,
 }
 
 /// One place where a server may listen.
@@ -60,10 +62,15 @@ impl Address {
         let networked = places
             .iter()
             .any(|place| matches!(place.host, Host::Tcp(_)));
+        if draft.config.get_application_name().is_none() {
+            draft.config.application_name("quayhand");
+        }
+        let connect_timeout = draft.config.get_connect_timeout().copied();
         Ok(Self {
             server: label(&draft.config, &places),
             tls: tls.settle(networked)?,
-            config: with_defaults(draft.config, config.connect_timeout),
+            connect_timeout: connect_timeout.unwrap_or(config.connect_timeout),
+            config: draft.config,
             places,
         })
     }
@@ -114,17 +121,6 @@ fn query_arguments(query: &str) -> impl Iterator<Item = (String, String)> {
         .into_owned()
         .collect();
     pairs.into_iter()
-}
-
-/// Fills in what nobody said.
-fn with_defaults(mut config: Config, connect_timeout: Duration) -> Config {
-    if config.get_connect_timeout().is_none() {
-        config.connect_timeout(connect_timeout);
-    }
-    if config.get_application_name().is_none() {
-        config.application_name("quayhand");
-    }
-    config
 }
 
 /// Pairs hosts, addresses and ports as libpq does.

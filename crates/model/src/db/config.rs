@@ -20,8 +20,8 @@ pub struct DbConfig {
     pub pool_size: usize,
     /// Longest wait for a free connection.
     pub checkout_timeout: Duration,
-    /// Longest time of one connection attempt, from the host name to the server's welcome;
-    /// the argument `connect_timeout` wins over it.
+    /// Longest time of one connection attempt at one address, up to a session that is ready
+    /// for work; the argument `connect_timeout` wins over it.
     pub connect_timeout: Duration,
     /// Longest time of one statement; zero is no limit. A server that says nothing for a
     /// second longer is given up.

@@ -1,7 +1,11 @@
 //! Dialling: from an address to a session that is ready for work.
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    future::Future,
+    io,
+    net::{IpAddr, SocketAddr},
+};
 
-use tokio::net::lookup_host;
+use tokio::{net::lookup_host, time::timeout};
 use tokio_postgres::{
     config::{Host, SslMode},
     error::SqlState,
@@ -15,24 +19,39 @@ use super::{
 };
 
 /// Dials the places of an address in order until a server answers, as libpq does: one that
-/// refuses us ends the search, unless it is just starting.
+/// refuses us ends the search, unless it is just starting. `settings` are statements for the
+/// new session.
 ///
 /// # Errors
 ///
 /// [`DbError::Connect`] for the last place that was tried.
-pub(super) async fn dial(address: &Address) -> Result<Session, DbError> {
-    let mut last = None;
+pub(super) async fn dial(address: &Address, settings: Option<&str>) -> Result<Session, DbError> {
+    let mut last = refusal::without_code("the host name has no address".to_owned(), address);
     for place in &address.places {
-        for peer in find(place, address).await? {
-            match dial_peer(place, &peer, address).await {
-                Ok(session) => return Ok(session),
-                Err(error) if is_final(&error) => return Err(error),
-                Err(error) => last = Some(error),
+        let peers = in_time(address, find(place, address)).await;
+        let peers = peers.unwrap_or_else(|error| {
+            last = error;
+            Vec::new()
+        });
+        for peer in peers {
+            match in_time(address, dial_peer(place, &peer, address, settings)).await {
+                Err(error) if !is_final(&error) => last = error,
+                outcome => return outcome,
             }
         }
     }
-    let nowhere = || refusal::unresolved("the host name has no address", address);
-    Err(last.unwrap_or_else(nowhere))
+    Err(last)
+}
+
+/// Limits one attempt, from the first packet to the answer to `settings`.
+async fn in_time<T>(
+    address: &Address,
+    attempt: impl Future<Output = Result<T, DbError>>,
+) -> Result<T, DbError> {
+    let limit = address.connect_timeout;
+    let silence = || format!("no answer within {limit:?}; check host, port and firewall");
+    let outcome = timeout(limit, attempt).await;
+    outcome.unwrap_or_else(|_| Err(refusal::without_code(silence(), address)))
 }
 
 fn is_final(error: &DbError) -> bool {
@@ -53,12 +72,18 @@ async fn find(place: &Place, address: &Address) -> Result<Vec<Peer>, DbError> {
         return Ok(vec![tcp(ip)]);
     }
     let found = lookup_host((name.as_str(), place.port)).await;
-    let found = found.map_err(|error| refusal::unresolved(&error.to_string(), address))?;
+    let problem = |error: io::Error| format!("{error}; check the host name");
+    let found = found.map_err(|error| refusal::without_code(problem(error), address))?;
     Ok(found.map(|found| tcp(found.ip())).collect())
 }
 
 /// Dials one server; where `sslmode` leaves a choice, the other way if it asks for it.
-async fn dial_peer(place: &Place, peer: &Peer, address: &Address) -> Result<Session, DbError> {
+async fn dial_peer(
+    place: &Place,
+    peer: &Peer,
+    address: &Address,
+    settings: Option<&str>,
+) -> Result<Session, DbError> {
     let (mode, other) = match peer {
         Peer::Unix(_) => (SslMode::Disable, None),
         Peer::Tcp(..) => address.tls.modes(),
@@ -72,8 +97,12 @@ async fn dial_peer(place: &Place, peer: &Peer, address: &Address) -> Result<Sess
     };
     let tls = address.tls.connector()?;
     let connect = async |mode| {
-        let connected = config.clone().ssl_mode(mode).connect(tls.clone()).await;
-        connected.map(|(client, connection)| Session::drive(client, connection, peer.clone()))
+        let (client, connection) = config.clone().ssl_mode(mode).connect(tls.clone()).await?;
+        let session = Session::drive(client, connection, peer.clone());
+        if let Some(settings) = settings {
+            session.client.batch_execute(settings).await?;
+        }
+        Ok(session)
     };
     let outcome = match (connect(mode).await, other) {
         (Err(error), Some(other)) if asks_for_other_mode(&error) => connect(other).await,

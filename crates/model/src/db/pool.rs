@@ -33,7 +33,6 @@ pub(super) fn build(config: &DbConfig, address: Address) -> Result<Pool, DbError
         return Err(bad("is 0; it takes at least 1 connection".to_owned()));
     }
     let settings = || time_outs(config, config.statement_timeout, "set");
-    let connect_timeout = address.config.get_connect_timeout().copied();
     let keeper = Keeper {
         settings: (!config.pgbouncer).then(settings),
         address,
@@ -42,7 +41,6 @@ pub(super) fn build(config: &DbConfig, address: Address) -> Result<Pool, DbError
         .max_size(config.pool_size)
         .queue_mode(QueueMode::Lifo)
         .wait_timeout(Some(config.checkout_timeout))
-        .create_timeout(connect_timeout)
         .runtime(Runtime::Tokio1)
         .build()
         .map_err(|error| bad(error.to_string()))
@@ -74,13 +72,6 @@ impl Keeper {
                  fewer jobs at once",
                 config.pool_size, config.checkout_timeout
             ),
-            PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle) => format!(
-                "no answer within {:?}; check host, port and firewall",
-                self.address
-                    .config
-                    .get_connect_timeout()
-                    .unwrap_or(&config.connect_timeout)
-            ),
             PoolError::Closed => "this process has closed its connections".to_owned(),
             other => other.to_string(),
         };
@@ -94,12 +85,7 @@ impl managed::Manager for Keeper {
 
     async fn create(&self) -> Result<Session, DbError> {
         // Boxed: dialling is rare, and its future many times as large as a job's.
-        let session = Box::pin(dial(&self.address)).await?;
-        if let Some(settings) = &self.settings {
-            let set = session.client.batch_execute(settings).await;
-            set.map_err(|error| refusal::explain(&error, &self.address))?;
-        }
-        Ok(session)
+        Box::pin(dial(&self.address, self.settings.as_deref())).await
     }
 
     async fn recycle(&self, session: &mut Session, _: &Metrics) -> RecycleResult<DbError> {

@@ -18,11 +18,6 @@ pub(super) fn explain(error: &tokio_postgres::Error, address: &Address) -> DbErr
     }
 }
 
-/// Explains that a host's name leads nowhere.
-pub(super) fn unresolved(said: &str, address: &Address) -> DbError {
-    without_code(format!("{said}; check the host name"), address)
-}
-
 /// Makes the error of an attempt that no server has answered.
 pub(super) fn without_code(problem: String, address: &Address) -> DbError {
     DbError::Connect {

@@ -77,12 +77,12 @@ impl TlsSettings {
         if self.mode >= Mode::VerifyCa && self.roots.is_none() && networked {
             return Err(bad("sslrootcert", NO_ROOTS));
         }
+        // As in libpq, root certificates turn `require` into `verify-ca`.
+        let verified = networked && self.mode >= Mode::Require;
         Ok(Tls {
             mode: self.mode,
-            // As in libpq, root certificates turn `require` into `verify-ca`.
-            roots: self.roots.filter(|_| self.mode >= Mode::Require),
-            identity,
-            networked,
+            roots: self.roots.filter(|_| verified),
+            identity: identity.filter(|_| networked),
         })
     }
 }
@@ -96,7 +96,6 @@ pub(super) struct Tls {
     roots: Option<PathBuf>,
     /// Our own certificate and its key.
     identity: Option<(PathBuf, PathBuf)>,
-    networked: bool,
 }
 
 impl Tls {
@@ -128,7 +127,7 @@ impl Tls {
             .map_err(|error| bad("sslmode", &error.to_string()))?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));
-        let Some((certificate, key)) = self.identity.as_ref().filter(|_| self.networked) else {
+        let Some((certificate, key)) = &self.identity else {
             return Ok(MakeRustlsConnect::new(builder.with_no_client_auth()));
         };
         let chain = certificates("sslcert", certificate)?;

@@ -135,17 +135,10 @@ fn said(answer: &Answer) -> String {
 
 fn log(name: &'static str, took: Duration, ok: bool) {
     let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-    if ok {
-        tracing::debug!(
-            db.statement = name,
-            db.took_us = took_us,
-            "ran statement `{name}`"
-        );
-    } else {
-        tracing::debug!(
-            db.statement = name,
-            db.took_us = took_us,
-            "statement `{name}` failed"
-        );
-    }
+    tracing::debug!(
+        db.statement = name,
+        db.took_us = took_us,
+        db.ok = ok,
+        "statement `{name}` took {took:?}"
+    );
 }

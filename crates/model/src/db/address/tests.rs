@@ -80,7 +80,7 @@ fn merges_query_and_arguments() {
     let config = &address.config;
     assert_eq!(address.server, "h:5432/db");
     assert_eq!(config.get_password(), Some(&b"late"[..]));
-    assert_eq!(config.get_connect_timeout(), Some(&Duration::from_secs(7)));
+    assert_eq!(address.connect_timeout, Duration::from_secs(7));
     assert_eq!(
         config.get_tcp_user_timeout(),
         Some(&Duration::from_millis(1500))

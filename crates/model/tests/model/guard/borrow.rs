@@ -5,14 +5,21 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use futures::FutureExt as _;
-use quayhand_model::{Conn, DbError, clock, schedule};
+use quayhand_model::{Conn, DbConfig, DbError, clock, schedule};
 use tokio::task::JoinSet;
 
 use super::{Failure, Lab, claim, ping};
+
+/// Leaves a cancelled statement nothing but its cancellation to end it.
+fn one_connection_without_limits(config: &mut DbConfig) {
+    config.pool_size = 1;
+    config.lock_timeout = Duration::ZERO;
+    config.statement_timeout = Duration::ZERO;
+}
 
 #[tokio::test]
 async fn refuses_a_scope_inside_a_scope_and_allows_one_after_another() {
@@ -103,7 +110,7 @@ async fn a_panic_rolls_back_and_closes_the_connection() {
 #[tokio::test]
 async fn a_cancelled_transaction_stops_on_the_server_and_frees_its_locks() {
     let lab = Lab::new().await;
-    let db = lab.db(|config| config.pool_size = 1);
+    let db = lab.db(one_connection_without_limits);
     let holder = lab.hold("b").await;
     let worker = db.clone();
     let job = tokio::spawn(async move {
@@ -131,7 +138,7 @@ async fn a_cancelled_transaction_stops_on_the_server_and_frees_its_locks() {
 #[tokio::test]
 async fn a_cancelled_scope_takes_its_connection_out_of_the_pool_at_once() {
     let lab = Lab::new().await;
-    let db = lab.db(|config| config.pool_size = 1);
+    let db = lab.db(one_connection_without_limits);
     let holder = lab.hold("a").await;
     for _ in 0..3 {
         let worker = db.clone();
@@ -150,7 +157,7 @@ async fn a_cancelled_scope_takes_its_connection_out_of_the_pool_at_once() {
 #[tokio::test]
 async fn closing_waits_for_cancelled_statements() {
     let lab = Lab::new().await;
-    let db = lab.db(|_| {});
+    let db = lab.db(one_connection_without_limits);
     let _holder = lab.hold("a").await;
     let worker = db.clone();
     let job = tokio::spawn(async move { worker.scope(async |conn| claim(conn, "a").await).await });
@@ -167,7 +174,7 @@ async fn closing_waits_for_cancelled_statements() {
 #[tokio::test]
 async fn a_failed_statement_cannot_be_swallowed() {
     let lab = Lab::new().await;
-    let db = lab.db(|config| config.lock_timeout = std::time::Duration::from_millis(50));
+    let db = lab.db(|config| config.lock_timeout = Duration::from_millis(50));
     let _holder = lab.hold("b").await;
     let committed = db
         .transaction(async |tx| {
@@ -187,7 +194,7 @@ async fn a_failed_statement_cannot_be_swallowed() {
 #[tokio::test]
 async fn nothing_follows_a_statement_whose_answer_nobody_read() {
     let lab = Lab::new().await;
-    let db = lab.db(|_| {});
+    let db = lab.db(one_connection_without_limits);
     let _holder = lab.hold("b").await;
     let mut pid = 0;
     let outcome = db

@@ -174,7 +174,10 @@ async fn a_cancelled_transaction_stops_behind_it_and_its_session_is_clean() {
     let Some(bouncer) = Bouncer::start(&lab).await else {
         return;
     };
-    let db = bouncer.db(|config| config.pool_size = 1);
+    let db = bouncer.db(|config| {
+        config.pool_size = 1;
+        config.lock_timeout = Duration::ZERO;
+    });
     let _holder = lab.hold("b").await;
     tokio::select! {
         _pid = lab.until_blocked() => {}

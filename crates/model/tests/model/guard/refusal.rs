@@ -110,6 +110,33 @@ async fn an_unreachable_server_says_what_to_check() {
 }
 
 #[tokio::test]
+async fn the_next_host_is_tried_unless_the_first_one_refuses() {
+    let lab = Lab::new().await;
+    let (port, database) = (lab.server.port(), &lab.database);
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = silent.local_addr().unwrap().port();
+    let hosts = format!("nowhere.invalid,127.0.0.1:{silent},127.0.0.1:{port}");
+    ping(&at(&format!(
+        "postgresql://quayhand:quayhand@{hosts}/{database}"
+    )))
+    .await
+    .unwrap();
+    let hosts = format!("127.0.0.1:{port},127.0.0.1:{silent}");
+    let (text, code) = refused(&at(&format!(
+        "postgresql://quayhand:s3cret@{hosts}/{database}"
+    )))
+    .await;
+    assert_eq!(code.as_deref(), Some("28P01"), "{text}");
+    // Our servers are no standbys.
+    let url = format!(
+        "{}?target_session_attrs=read-only",
+        lab.server.url(database)
+    );
+    let (text, _) = refused(&at(&url)).await;
+    assert!(text.contains("read only"), "{text}");
+}
+
+#[tokio::test]
 async fn a_server_without_tls_is_refused_where_tls_is_required() {
     let lab = Lab::new().await;
     let db = at(&format!(

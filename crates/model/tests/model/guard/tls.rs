@@ -4,6 +4,7 @@ use std::{
     os::unix::fs::{MetadataExt, PermissionsExt, chown},
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 
 use quayhand_model::{Db, DbConfig, DbError, configure};
@@ -127,6 +128,7 @@ impl TlsLab {
 
     fn db(&self, host: &str, args: &[(&str, &str)]) -> Db {
         let mut config = DbConfig::new(self.server.url("postgres").replace("127.0.0.1", host));
+        config.lock_timeout = Duration::ZERO;
         let args = args
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
