@@ -23,6 +23,7 @@
 //! - Public visibility, the other states and superusers (a matter of configuration) are
 //!   applied on read.
 mod access;
+mod change;
 mod difference;
 mod lock;
 mod plan;
@@ -32,7 +33,7 @@ mod visible;
 use std::fmt;
 
 pub use access::{Superuser, Viewer, can, can_push, effective, namespace_role};
-pub use difference::{Change, Place, Written};
+pub use change::{Change, Place, Written};
 pub use plan::{Batch, Plan, Position, Previewed};
 pub use scope::Scope;
 pub use visible::{Visible, visible_repositories};

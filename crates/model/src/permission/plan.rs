@@ -1,6 +1,7 @@
 //! Going through the users of a scope, a transaction a batch.
 use super::{
-    difference::{Change, NAMESPACES, REPOSITORIES, Written},
+    change::{Change, Written},
+    difference::{NAMESPACES, REPOSITORIES},
     lock,
     scope::{Scope, Slice, Users},
 };

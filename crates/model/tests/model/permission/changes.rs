@@ -142,22 +142,29 @@ async fn drops_the_rows_of_a_deleted_repository_and_brings_them_back() {
 }
 
 #[tokio::test]
-async fn drops_the_rows_of_a_user_and_a_repository_that_quay_purged() {
+async fn drops_the_rows_of_users_and_a_repository_that_quay_purged() {
     let acme = Acme::new().await;
+    // One with rows in both tables, one with rows in each alone.
     let purge = format!(
         "delete from repositorypermission;
-         delete from repository where id = {};
-         delete from teammember where user_id = {user};
-         delete from \"user\" where id = {user}",
-        acme.app,
-        user = acme.developer
+         delete from repository where id = {app};
+         delete from teammember where user_id in ({developer}, {creator});
+         delete from \"user\" where id in ({developer}, {creator}, {robot})",
+        app = acme.app,
+        developer = acme.developer,
+        creator = acme.creator,
+        robot = acme.robot
     );
     let rows = [
         ((acme.developer, acme.app), (1, 0)),
         ((acme.developer, acme.lib), (2, 0)),
         ((acme.robot, acme.app), (3, 0)),
     ];
-    let spaces = [((acme.developer, acme.developer), (3, 0))];
+    let spaces = [
+        ((acme.developer, acme.developer), (3, 0)),
+        ((acme.creator, acme.creator), (3, 0)),
+        ((acme.creator, acme.organization), (1, 0)),
+    ];
     acme.expect(&purge, Scope::All, &rows, &spaces).await;
 }
 

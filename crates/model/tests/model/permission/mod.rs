@@ -2,6 +2,7 @@
 mod access;
 mod changes;
 mod concurrency;
+mod finding;
 mod golden;
 mod many;
 mod oracle;
