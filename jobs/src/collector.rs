@@ -8,7 +8,7 @@ use std::{
 use futures::{StreamExt, stream};
 use quayhand_model::{
     DbError,
-    gc::{self, Candidate, Collected, Rules, Work},
+    gc::{self, Candidate, Collected, Quota, Rules, Work},
 };
 use quayhand_queue::{Done, JobError};
 
@@ -72,8 +72,8 @@ impl<'a> Collector<'a> {
         ctx.gate.check()?;
         if ctx.settings.quota_management {
             return Err(JobError::Refused {
-                reason: "FEATURE_QUOTA_MANAGEMENT is on, and sizes are not kept up to date here \
-                         yet: collecting would leave wrong totals behind"
+                reason: "FEATURE_QUOTA_MANAGEMENT is on, and collecting with it is not released \
+                         yet: it would leave wrong totals behind"
                     .to_owned(),
             });
         }
@@ -289,7 +289,8 @@ impl<'a> Collector<'a> {
             .store(next.clamp(FEWEST_TAGS, MOST_TAGS), Ordering::Relaxed);
     }
 
-    fn stopped(&self) -> Vec<String> {
+    /// Says what a run that was told to stop leaves; nothing while it was not.
+    pub(crate) fn stopped(&self) -> Vec<String> {
         if self.ctx.stop.is_cancelled() {
             vec!["stopped before the end; what was done stays done".to_owned()]
         } else {
@@ -303,7 +304,11 @@ pub(crate) fn rules(ctx: &Ctx) -> Rules {
     let settings = &ctx.settings;
     Rules {
         immutable_stays: settings.immutable_tags && !settings.immutable_tags_can_expire,
-        reset_totals: !settings.quota_management && settings.quota_invalidate_totals,
+        quota: if settings.quota_invalidate_totals {
+            Quota::Reset
+        } else {
+            Quota::Keep
+        },
         // Never zero: what is held still would be looked at again at once, for ever.
         recheck_after: settings.recheck_after.max(Duration::from_secs(1)),
         as_of_ms: ctx.options.as_of_ms,

@@ -111,6 +111,7 @@ impl Batch<'_> {
             self.conn.query(&LOCK_CANDIDATES, &candidates).await?;
         }
         self.rules.switches.pause("candidates locked").await;
+        self.measure_freed().await?;
         let mut doomed = self.lock_orphans(&candidates).await?;
         self.rules.switches.pause("orphans locked").await;
         let orphans = self.orphans(&candidates).await?;

@@ -77,7 +77,7 @@ const DELETE: Sql = Sql::postgres(
         delete from manifestchild where manifest_id = any($1)
     ),
     blobs as (
-        delete from manifestblob where manifest_id = any($1) returning blob_id
+        delete from manifestblob where manifest_id = any($1) returning blob_id, repository_id
     ),
     scans as (
         delete from manifestsecuritystatus where manifest_id = any($1)
@@ -94,11 +94,11 @@ const DELETE: Sql = Sql::postgres(
     manifests as (
         delete from manifest where id = any($1) returning id
     )
-    select 0, label_id from labels
+    select 0, label_id, 0 from labels
     union
-    select 1, blob_id from blobs
+    select 1, blob_id, repository_id from blobs
     union
-    select 2, count(*) from manifests",
+    select 2, count(*), 0 from manifests",
 );
 
 /// A manifest this batch has locked.
@@ -231,7 +231,10 @@ impl Batch<'_> {
             let value = row.int(1)?;
             match row.int(0)? {
                 0 => drop(self.labels.insert(value)),
-                1 => drop(self.blobs.insert(value)),
+                1 => {
+                    self.blobs.insert(value);
+                    self.note_dropped(row.int(2)?, value);
+                }
                 _ => self.collected.manifests = value.unsigned_abs(),
             }
         }

@@ -34,6 +34,7 @@ use std::{
 
 pub use candidates::{Candidate, candidates};
 pub use preview::{Doomed, DoomedObject, preview};
+pub use quota::Quota;
 pub use recheck::{count_due as count_due_rechecks, settle_rechecks};
 pub use switches::{Lock, Switches};
 
@@ -45,9 +46,8 @@ pub struct Rules {
     /// Tags marked immutable stay: Quay `FEATURE_IMMUTABLE_TAGS` without
     /// `FEATURE_IMMUTABLE_TAGS_CAN_EXPIRE`.
     pub immutable_stays: bool,
-    /// Totals of the repositories and namespaces that lose a manifest are reset, as Quay
-    /// does while quota management is off (`QUOTA_INVALIDATE_TOTALS`).
-    pub reset_totals: bool,
+    /// What becomes of the size totals of repositories and namespaces that lose a manifest.
+    pub quota: Quota,
     /// Pause after which something a pusher held is looked at again.
     pub recheck_after: Duration,
     /// Milliseconds since the Unix epoch; `None` reads the database's clock once a batch.
@@ -147,6 +147,10 @@ struct Batch<'a> {
     blobs: BTreeSet<i64>,
     /// Candidate labels.
     labels: BTreeSet<i64>,
+    /// Repository and blob of every reference that went; kept while sizes are subtracted.
+    dropped: BTreeSet<(i64, i64)>,
+    /// What those references add up to, as far as nothing else holds it.
+    freed: quota::Freed,
     /// What a pusher held.
     postponed: Vec<recheck::Row>,
     /// Rows of `quayhand_recheck` that this transaction has locked to settle them.
@@ -160,6 +164,6 @@ impl Batch<'_> {
         let touched = self.collect_manifests().await?;
         self.collect_blobs_and_labels().await?;
         self.postpone().await?;
-        self.reset_totals(&touched).await
+        self.settle_totals(&touched).await
     }
 }

@@ -67,6 +67,8 @@ impl<'a> Batch<'a> {
             manifests: BTreeSet::new(),
             blobs: BTreeSet::new(),
             labels: BTreeSet::new(),
+            dropped: BTreeSet::new(),
+            freed: super::quota::Freed::default(),
             postponed: Vec::new(),
             taken: BTreeSet::new(),
             collected: Collected::default(),

@@ -1,6 +1,5 @@
 //! The gate watches every column that the statements use: they work on tables that have no others.
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use quayhand_model::drift::watched_columns;
 use quayhand_model::gc::{self, Rules, Work};
@@ -37,7 +36,7 @@ async fn narrow(database: &Database) -> usize {
 async fn collect(conn: &mut Conn) -> Result<(usize, u64), DbError> {
     let rules = Rules {
         immutable_stays: true,
-        reset_totals: true,
+        quota: gc::Quota::Reset,
         ..Rules::default()
     };
     let previewed = gc::preview(conn, None, &rules).await?.0.len();
@@ -51,7 +50,7 @@ async fn collect(conn: &mut Conn) -> Result<(usize, u64), DbError> {
     let collected = gc::collect_batch(conn, work, &rules).await?;
     gc::settle_rechecks(conn, 100, &rules).await?;
     gc::count_due_rechecks(conn).await?;
-    let tombstones = tombstone::take(conn, 0, Duration::ZERO, 100).await?;
+    let tombstones = tombstone::take(conn, 0, tombstone::Age::Any, 100).await?;
     tombstone::present(conn, &["sha256:00"]).await?;
     tombstone::fence(conn, &["sha256:00"]).await?;
     tombstone::count_stuck(conn).await?;

@@ -242,7 +242,7 @@ pub(super) enum Row {
 /// Rules of a batch: nothing of them varies but the switches.
 pub(super) fn rules() -> Rules {
     Rules {
-        reset_totals: true,
+        quota: gc::Quota::Reset,
         ..Rules::default()
     }
 }
