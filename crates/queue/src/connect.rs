@@ -10,12 +10,9 @@ use std::{
 };
 
 use apalis_redis::{Client, RedisError};
-use redis::{
-    AsyncConnectionConfig, ConnectionAddr, FromRedisValue, IntoConnectionInfo,
-    aio::MultiplexedConnection,
-};
+use redis::{AsyncConnectionConfig, FromRedisValue, aio::MultiplexedConnection};
 
-use crate::QueueError;
+use crate::{QueueError, server};
 
 /// Longest time until a connection stands, and until a command is answered.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
@@ -64,15 +61,7 @@ impl Redis {
     ///
     /// [`QueueError::Url`].
     pub fn open(url: &str) -> Result<Self, QueueError> {
-        let unusable = |error: &RedisError| QueueError::Url {
-            reason: error.to_string(),
-        };
-        let info = url.into_connection_info().map_err(|e| unusable(&e))?;
-        let place = place_of(info.addr());
-        if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
-            provide_tls();
-        }
-        let client = Client::open(info).map_err(|e| unusable(&e))?;
+        let (client, place) = server::of(url)?;
         Ok(Self::of(client, place))
     }
 
@@ -252,22 +241,4 @@ pub(crate) fn breaks_the_connection(error: &RedisError) -> bool {
     error.is_io_error()
         || error.is_unrecoverable_error()
         || matches!(error.code(), Some("READONLY" | "MASTERDOWN"))
-}
-
-/// Makes sure that TLS has its cryptography: the program's choice, else ring.
-fn provide_tls() {
-    if rustls::crypto::CryptoProvider::get_default().is_none() {
-        // An error means that another thread was faster.
-        let _provided = rustls::crypto::ring::default_provider().install_default();
-    }
-}
-
-fn place_of(address: &ConnectionAddr) -> String {
-    match address {
-        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
-            format!("{host}:{port}")
-        }
-        ConnectionAddr::Unix(path) => path.display().to_string(),
-        other => other.to_string(),
-    }
 }

@@ -3,7 +3,8 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 /// Says which call on Redis failed, where, and what helps.
 ///
-/// No text of it ever holds a password: the place is host and port, or a socket's path.
+/// The cause is its `source`. No text of it ever holds a password: the place is host and
+/// port, or a socket's path.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum QueueError {
@@ -17,7 +18,7 @@ pub enum QueueError {
     },
     /// Nothing answers, or not in time.
     #[error(
-        "Redis at `{place}` does not answer: {source}; start it, or correct its URL in the configuration"
+        "Redis at `{place}` does not answer; start it, or correct its URL in the configuration"
     )]
     Unreachable {
         /// Host and port.
@@ -26,9 +27,7 @@ pub enum QueueError {
         source: RedisError,
     },
     /// The server asks for other credentials.
-    #[error(
-        "Redis at `{place}` refused the user or the password: {source}; correct them in its URL"
-    )]
+    #[error("Redis at `{place}` refused the user or the password; correct them in its URL")]
     Credentials {
         /// Host and port.
         place: String,
@@ -36,7 +35,7 @@ pub enum QueueError {
         source: RedisError,
     },
     /// The server answered with an error.
-    #[error("Redis at `{place}` refused `{verb}`: {source}")]
+    #[error("Redis at `{place}` refused `{verb}`")]
     Refused {
         /// What was asked of it.
         verb: &'static str,
@@ -68,7 +67,7 @@ pub enum QueueError {
         limit: usize,
     },
     /// The job cannot be written as JSON, or is no JSON.
-    #[error("the payload of a job `{kind}` is not usable: {source}")]
+    #[error("the payload of a job `{kind}` is not usable as JSON")]
     Payload {
         /// The job's kind.
         kind: String,
@@ -76,7 +75,7 @@ pub enum QueueError {
         source: serde_json::Error,
     },
     /// The thread that renews leases could not be started.
-    #[error("the thread that renews leases could not be started: {source}")]
+    #[error("the thread that renews leases could not be started")]
     Keeper {
         /// What the system said.
         source: std::io::Error,

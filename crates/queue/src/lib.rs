@@ -19,9 +19,11 @@ mod lock;
 mod memory;
 mod name;
 mod outcome;
+mod placement;
 mod policy;
 mod redis;
 mod registry;
+mod server;
 mod settle;
 mod store;
 
@@ -29,7 +31,7 @@ pub use self::redis::RedisStore;
 pub use backend::{
     Ack, AckLayer, Backend, Keeper, KnownKind, PoolConfig, PoolHandle, PoolStatus, Taken,
 };
-pub use client::{Client, Placement, RawJob};
+pub use client::Client;
 pub use connect::Redis;
 pub use envelope::{Envelope, LARGEST_PAYLOAD_BYTES, LONGEST_FIELD_BYTES};
 pub use error::QueueError;
@@ -38,6 +40,7 @@ pub use lock::{Hold, LockError, Locks};
 pub use memory::MemoryStore;
 pub use name::{BadName, Queue};
 pub use outcome::{Done, JobError};
+pub use placement::{Placement, RawJob};
 pub use policy::{Backoff, Policy};
 pub use registry::{Entry, Registry};
 pub use settle::{Outcome, REFUSED_PAUSE};

@@ -116,6 +116,17 @@ impl fmt::Display for JobError {
     }
 }
 
+/// Writes an error with all its causes in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    struct Chain<'a>(&'a dyn std::error::Error);
+    impl fmt::Display for Chain<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write_chain(f, self.0)
+        }
+    }
+    Chain(error).to_string()
+}
+
 fn write_chain(f: &mut fmt::Formatter<'_>, error: &dyn std::error::Error) -> fmt::Result {
     write!(f, "{error}")?;
     let mut cause = error.source();

@@ -6,7 +6,7 @@ use futures::{FutureExt as _, future::BoxFuture};
 use tower::{Layer, Service};
 
 use super::Taken;
-use crate::{Outcome, Policy};
+use crate::{Outcome, Policy, outcome::chain};
 
 /// Wraps the worker's service; apalis puts it around everything the user added.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +50,7 @@ where
         async move {
             let outcome = running.await.unwrap_or_else(|error| {
                 let error: BoxDynError = error.into();
-                Outcome::failed(&error.to_string(), &Policy::DEFAULT, attempt)
+                Outcome::failed(&chain(error.as_ref()), &Policy::DEFAULT, attempt)
             });
             if let Some(ticket) = ticket {
                 ticket.settle(outcome);

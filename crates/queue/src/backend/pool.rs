@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{finisher::Finisher, running::Running, slots::Slots};
-use crate::{Policy, Queue, QueueError, Registry, Store, WorkerId};
+use crate::{Policy, Queue, QueueError, Registry, Store, WorkerId, outcome::chain};
 
 /// Looks a kind up: its policy, or `None` when this host cannot run it.
 pub type KnownKind = Arc<dyn Fn(&str) -> Option<Policy> + Send + Sync>;
@@ -121,12 +121,13 @@ impl Pool {
 
     /// Notes that the store failed; the first failure in a row is logged.
     pub(super) fn failed(&self, verb: &'static str, error: &QueueError) {
+        let error = chain(error);
         let mut health = self.health();
         if let Some((_, text)) = &mut health.failing {
-            *text = error.to_string();
+            *text = error;
             return;
         }
-        health.failing = Some((Instant::now(), error.to_string()));
+        health.failing = Some((Instant::now(), error.clone()));
         drop(health);
         warn!(queue = %self.queue, "`{verb}` failed and is tried again: {error}");
     }

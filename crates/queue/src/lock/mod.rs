@@ -3,6 +3,7 @@
 //!
 //! A lock is a bounded courtesy, not a fence: it ends by itself, and who waits too long may go
 //! on without it. Work under it must end well before [`Hold::time_left`] does.
+mod confirm;
 mod hold;
 
 use std::time::{Duration, Instant};
@@ -12,6 +13,8 @@ pub use hold::Hold;
 use crate::{LONGEST_WAIT, QueueError, Redis, redis::ms};
 
 const RELEASE: &str = include_str!("release.lua");
+/// How long locks of a failed call are tried to be released.
+const RELEASE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Takes and releases locks in one Redis, Quay's `USER_EVENTS_REDIS`; cheap to clone.
 #[derive(Clone, Debug)]
@@ -29,7 +32,7 @@ pub enum LockError {
         name: String,
     },
     /// Redis failed: nobody knows who holds it.
-    #[error("lock `{name}` could not be asked for: {source}")]
+    #[error("lock `{name}` could not be asked for")]
     Redis {
         /// The lock.
         name: String,
@@ -90,7 +93,8 @@ impl Locks {
             }
             Err(error) => {
                 // Best effort: what stays taken ends by itself.
-                let _ends = self.release_many(names.iter().map(hold).collect()).await;
+                let releasing = self.release_many(names.iter().map(hold).collect());
+                let _ends = tokio::time::timeout(RELEASE_PATIENCE, releasing).await;
                 Err(error)
             }
         }

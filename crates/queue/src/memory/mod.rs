@@ -1,4 +1,6 @@
 //! Queues in this process: the twin of the Redis store, verb for verb.
+mod settle;
+mod show;
 mod state;
 
 use std::{

@@ -1,4 +1,5 @@
-//! One queue in memory. Each verb follows its script in `redis/scripts`, line by line.
+//! One queue in memory: enqueuing, fetching, renewing. Each verb follows its script in
+//! `redis/scripts`, line by line.
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
     sync::Arc,
@@ -8,41 +9,41 @@ use std::{
 use tokio::sync::Semaphore;
 
 use crate::{
-    Counts, Envelope, Fetch, Fetched, Finish, LARGEST_BATCH, LONGEST_WAIT, Lease, MOST_CRASHES,
-    MOST_DEAD, NewJob, Outcome, Receipt, Shown, State, TakenJob, WorkerId, redis::ms, settle::kept,
+    Counts, Fetch, Fetched, LARGEST_BATCH, LONGEST_WAIT, Lease, MOST_CRASHES, NewJob, Receipt,
+    TakenJob, WorkerId, redis::ms,
 };
 
 /// Most expired leases that one fetch recovers.
 const MOST_RECOVERED: usize = 100;
 
 /// Times by which ids are ordered, in milliseconds since the Unix epoch.
-type Timed = BTreeSet<(u64, String)>;
+pub(super) type Timed = BTreeSet<(u64, String)>;
 
 /// The jobs of one queue.
 pub(super) struct QueueState {
     /// As many permits as there are wake-ups that nobody took yet.
     pub(super) wake: Arc<Semaphore>,
-    ready: VecDeque<String>,
-    delayed: Timed,
-    leased: Timed,
-    dead: Timed,
-    jobs: HashMap<String, Job>,
-    unique: HashMap<String, (u64, String)>,
+    pub(super) ready: VecDeque<String>,
+    pub(super) delayed: Timed,
+    pub(super) leased: Timed,
+    pub(super) dead: Timed,
+    pub(super) jobs: HashMap<String, Job>,
+    pub(super) unique: HashMap<String, (u64, String)>,
     idle: HashMap<String, u64>,
     seen_ms: Option<u64>,
     hold_ms: u64,
-    totals: Counts,
+    pub(super) totals: Counts,
 }
 
 /// All that is known of one job.
 #[derive(Default)]
-struct Job {
-    envelope: String,
+pub(super) struct Job {
+    pub(super) envelope: String,
     lease: Option<(String, u64)>,
-    attempts: u32,
-    crashes: u32,
-    error: String,
-    unique: String,
+    pub(super) attempts: u32,
+    pub(super) crashes: u32,
+    pub(super) error: String,
+    pub(super) unique: String,
 }
 
 impl Default for QueueState {
@@ -204,7 +205,7 @@ impl QueueState {
         Some(job.taken(id))
     }
 
-    fn unlease(&mut self, id: &str) {
+    pub(super) fn unlease(&mut self, id: &str) {
         if let Some(job) = self.jobs.get_mut(id)
             && let Some((_, ends_ms)) = job.lease.take()
         {
@@ -249,7 +250,7 @@ impl QueueState {
         }
     }
 
-    fn is_held(&self, lease: &Lease) -> bool {
+    pub(super) fn is_held(&self, lease: &Lease) -> bool {
         let job = self.jobs.get(&lease.id);
         job.and_then(|job| job.lease.as_ref())
             .is_some_and(|(token, _)| *token == lease.token)
@@ -267,103 +268,7 @@ impl QueueState {
         leases.iter().map(&mut renew).collect()
     }
 
-    pub(super) fn finish(&mut self, batch: &[Finish], now_ms: u64) -> Vec<bool> {
-        let before = self.ready.len();
-        let (mut answer, mut front, mut soon) = (Vec::new(), Vec::new(), 0);
-        for Finish { lease, outcome } in batch {
-            let held = self.is_held(lease);
-            answer.push(held);
-            if !held {
-                continue;
-            }
-            self.unlease(&lease.id);
-            match outcome {
-                Outcome::GiveBack => front.push(lease.id.clone()),
-                other => {
-                    let delay = self.settle(&lease.id, other, now_ms);
-                    soon = soon.max(usize::from(delay > Duration::ZERO && delay < LONGEST_WAIT));
-                }
-            }
-        }
-        for id in front.into_iter().rev() {
-            self.ready.push_front(id);
-        }
-        self.wake(self.ready.len() - before + soon, now_ms);
-        answer
-    }
-
-    /// Settles a job that is not given back; returns how long it is delayed.
-    fn settle(&mut self, id: &str, outcome: &Outcome, now_ms: u64) -> Duration {
-        match outcome {
-            Outcome::Done(_) | Outcome::GiveBack => {
-                self.totals.done_total += 1;
-                self.forget(id);
-                Duration::ZERO
-            }
-            Outcome::Retry { delay, error } => {
-                self.totals.retries_total += 1;
-                self.fail(id, error);
-                self.later(id, *delay, now_ms)
-            }
-            Outcome::Dead { reason } => {
-                self.fail(id, reason);
-                self.bury(id, kept(reason).to_owned(), now_ms);
-                Duration::ZERO
-            }
-            Outcome::Snooze { delay, reason } => {
-                if let Some(job) = self.jobs.get_mut(id).filter(|_| !reason.is_empty()) {
-                    kept(reason).clone_into(&mut job.error);
-                }
-                self.later(id, *delay, now_ms)
-            }
-        }
-    }
-
-    fn fail(&mut self, id: &str, error: &str) {
-        if let Some(job) = self.jobs.get_mut(id) {
-            job.attempts += 1;
-            kept(error).clone_into(&mut job.error);
-        }
-    }
-
-    fn later(&mut self, id: &str, delay: Duration, now_ms: u64) -> Duration {
-        if delay.is_zero() {
-            self.ready.push_back(id.to_owned());
-        } else {
-            self.delayed.insert((now_ms + ms(delay), id.to_owned()));
-        }
-        delay
-    }
-
-    fn bury(&mut self, id: &str, why: String, now_ms: u64) {
-        self.totals.dead_total += 1;
-        self.unmark(id);
-        if let Some(job) = self.jobs.get_mut(id) {
-            job.error = why;
-            self.dead.insert((now_ms, id.to_owned()));
-        }
-        while self.dead.len() > MOST_DEAD {
-            if let Some((_, oldest)) = self.dead.pop_first() {
-                self.forget(&oldest);
-            }
-        }
-    }
-
-    fn unmark(&mut self, id: &str) {
-        let Some(job) = self.jobs.get(id) else {
-            return;
-        };
-        if self.unique.get(&job.unique).is_some_and(|(_, by)| by == id) {
-            self.unique.remove(&job.unique);
-        }
-    }
-
-    fn forget(&mut self, id: &str) {
-        self.unmark(id);
-        self.jobs.remove(id);
-    }
-
-    fn wake(&self, jobs: usize, now_ms: u64) {
+    pub(super) fn wake(&self, jobs: usize, now_ms: u64) {
         let idle = self.idle.values().filter(|until| **until >= now_ms).count();
         let untaken = self.wake.available_permits();
         self.wake
@@ -373,60 +278,6 @@ impl QueueState {
     pub(super) fn leave(&mut self, worker: &WorkerId, now_ms: u64) {
         self.idle.remove(worker.as_str());
         self.wake(self.ready.len().min(1), now_ms);
-    }
-
-    pub(super) fn counts(&self) -> Counts {
-        Counts {
-            ready: self.ready.len() as u64,
-            delayed: self.delayed.len() as u64,
-            leased: self.leased.len() as u64,
-            dead: self.dead.len() as u64,
-            ..self.totals
-        }
-    }
-
-    pub(super) fn list(&self, of: State, offset: usize, limit: usize) -> Vec<Shown> {
-        let timed = match of {
-            State::Ready => {
-                let page = self.ready.iter().skip(offset).take(limit);
-                return page.filter_map(|id| self.shown(id, of, 0)).collect();
-            }
-            State::Delayed => &self.delayed,
-            State::Leased => &self.leased,
-            State::Dead => &self.dead,
-        };
-        let page = timed.iter().skip(offset).take(limit);
-        page.filter_map(|(at_ms, id)| self.shown(id, of, *at_ms))
-            .collect()
-    }
-
-    pub(super) fn get(&self, id: &str) -> Option<Shown> {
-        for (state, timed) in [
-            (State::Delayed, &self.delayed),
-            (State::Leased, &self.leased),
-            (State::Dead, &self.dead),
-        ] {
-            if let Some((at_ms, _)) = timed.iter().find(|(_, known)| known == id) {
-                return self.shown(id, state, *at_ms);
-            }
-        }
-        self.shown(id, State::Ready, 0)
-    }
-
-    fn shown(&self, id: &str, state: State, at_ms: u64) -> Option<Shown> {
-        let job = self.jobs.get(id)?;
-        let envelope = Envelope::read(job.envelope.as_bytes()).map(|mut envelope| {
-            id.clone_into(&mut envelope.id);
-            (envelope.attempt, envelope.crashes) = (job.attempts, job.crashes);
-            envelope
-        });
-        Some(Shown {
-            id: id.to_owned(),
-            state,
-            envelope,
-            at_ms,
-            last_error: job.error.clone(),
-        })
     }
 }
 

@@ -310,3 +310,38 @@ async fn figure(redis: &Redis, section: &str, name: &str) -> u64 {
     let digits = found.unwrap_or("0").split(|c: char| !c.is_ascii_digit());
     digits.into_iter().next().unwrap().parse().unwrap()
 }
+
+#[tokio::test]
+async fn a_job_whose_lease_cannot_be_renewed_is_cancelled_before_another_may_take_it() {
+    let server = RedisServer::start().await.unwrap();
+    let redis = Redis::connect(&server.url()).await.unwrap();
+    let desk = Desk::at(RedisStore::new(redis));
+    desk.put(["1"]).await;
+    let cancelled = Arc::new(Notify::new());
+    let note = cancelled.clone();
+    let lease = Duration::from_millis(1500);
+    let worker = desk.work(1, lease, move |taken| {
+        let note = note.clone();
+        async move {
+            taken.cancelled.cancelled().await;
+            note.notify_one();
+            Outcome::GiveBack
+        }
+    });
+    desk.wait_for_counts([0, 0, 1, 0]).await;
+    server.pause().await.unwrap();
+    let silent = Instant::now();
+    tokio::time::timeout(SOON, cancelled.notified())
+        .await
+        .unwrap();
+    let waited = silent.elapsed();
+    server.resume().unwrap();
+    println!("cancelled {waited:?} after Redis fell silent, lease {lease:?}");
+    assert!(waited < lease + Duration::from_millis(200), "{waited:?}");
+    worker.stop().await;
+    assert_eq!(
+        desk.counts().await,
+        [1, 0, 0, 0],
+        "given back, nothing lost"
+    );
+}

@@ -11,3 +11,4 @@ mod connection;
 mod defects;
 mod locks;
 mod support;
+mod twins;

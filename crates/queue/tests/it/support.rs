@@ -1,6 +1,9 @@
 //! What the tests share: a queue of their own, jobs, a worker.
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -60,7 +63,8 @@ impl Desk {
     }
 
     pub(crate) async fn fetch(&self, most: usize, lease: Duration) -> Fetched {
-        let number = u64::from(std::process::id());
+        static FETCHES: AtomicU64 = AtomicU64::new(0);
+        let number = FETCHES.fetch_add(1, Ordering::Relaxed);
         let fetch = Fetch {
             worker: &self.worker,
             number,
