@@ -123,7 +123,7 @@ impl<C: JobContext> Attempts<C> {
 
     fn spawn(&self, envelope: Envelope, stop: &CancellationToken) -> Work {
         let base = self.base.read().unwrap_or_else(PoisonError::into_inner);
-        let ctx = Arc::new(base.for_attempt(stop.clone()));
+        let ctx = Arc::new(base.for_attempt(&envelope, stop.clone()));
         drop(base);
         let registry = Arc::clone(&self.registry);
         let work = async move {

@@ -29,7 +29,7 @@ use std::{collections::BTreeSet, error::Error, sync::Arc, thread};
 use futures::Stream;
 use quayhand_jobs::{Ctx, Gate};
 use quayhand_model::Db;
-use quayhand_queue::{Client, Queue, Registry};
+use quayhand_queue::{Client, Envelope, Queue, Registry};
 use tokio_util::sync::CancellationToken;
 
 pub use plan::Plan;
@@ -43,9 +43,10 @@ const MOST_THREADS: usize = 4;
 
 /// What the jobs of a registry are given, as far as the supervisor needs to know.
 pub trait JobContext: Clone + Send + Sync + 'static {
-    /// Returns the context of one attempt, which must stop when `stop` is cancelled.
+    /// Returns the context of one attempt at the job in `envelope`, which must stop when `stop` is
+    /// cancelled.
     #[must_use]
-    fn for_attempt(&self, stop: CancellationToken) -> Self;
+    fn for_attempt(&self, envelope: &Envelope, stop: CancellationToken) -> Self;
 
     /// Lists the locks that jobs of this process hold now, for the dump.
     fn locks(&self) -> Vec<String> {
@@ -54,7 +55,7 @@ pub trait JobContext: Clone + Send + Sync + 'static {
 }
 
 impl JobContext for Ctx {
-    fn for_attempt(&self, stop: CancellationToken) -> Self {
+    fn for_attempt(&self, _: &Envelope, stop: CancellationToken) -> Self {
         Self {
             stop,
             ..self.clone()

@@ -193,3 +193,37 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_pool_that_ends_fails_or_panics_is_started_again() {
+        let (starts, stop) = (AtomicU32::new(0), CancellationToken::new());
+        let stopping = stop.clone();
+        let run = || {
+            let (nth, stop) = (starts.fetch_add(1, Ordering::Relaxed), stopping.clone());
+            async move {
+                match nth {
+                    0 => Ok(()),
+                    1 => Err("a failure"),
+                    2 => panic!("a panic"),
+                    _ => {
+                        stop.cancel();
+                        Ok(())
+                    }
+                }
+            }
+        };
+        let started = Instant::now();
+        keep_running(&Queue::new("gc"), &stop, run).await;
+        assert_eq!(starts.load(Ordering::Relaxed), 4);
+        assert!(
+            started.elapsed() > Duration::from_millis(50 + 100 + 200),
+            "with growing pauses"
+        );
+    }
+}

@@ -1,0 +1,9 @@
+//! What the supervisor promises: nothing lost, nothing burnt, nothing stuck.
+mod attempts;
+mod drain;
+mod ledger;
+mod notify;
+mod orders;
+mod outages;
+mod start;
+mod ticks;

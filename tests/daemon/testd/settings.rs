@@ -1,0 +1,36 @@
+//! What a test tells its daemon, in a file that it may rewrite.
+use std::{collections::BTreeMap, fs, io, path::Path, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+/// The settings of a test daemon.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Settings {
+    pub(crate) database_url: String,
+    pub(crate) ledger_url: String,
+    pub(crate) redis_url: String,
+    pub(crate) slots: BTreeMap<String, usize>,
+    pub(crate) lease: Duration,
+    pub(crate) drain_timeout: Duration,
+    pub(crate) tick: Duration,
+    /// Jobs do not take the time they are told to.
+    pub(crate) hurry: bool,
+}
+
+impl Settings {
+    /// Reads the file.
+    pub(crate) fn read(path: &Path) -> io::Result<Self> {
+        Ok(serde_json::from_str(&fs::read_to_string(path)?)?)
+    }
+
+    /// Writes the file.
+    pub(crate) fn write(&self, path: &Path) {
+        fs::write(path, serde_json::to_string(self).unwrap()).unwrap();
+    }
+
+    /// Returns the settings with so many jobs of a queue at once.
+    pub(crate) fn slots(mut self, queue: &str, slots: usize) -> Self {
+        self.slots.insert(queue.to_owned(), slots);
+        self
+    }
+}
