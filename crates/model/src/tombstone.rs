@@ -25,6 +25,21 @@ pub struct Tombstone {
     pub legacy_uuid: Option<String>,
 }
 
+/// Says how old a tombstone must be to be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Age {
+    /// It may have been written a moment ago.
+    Any,
+    /// It must have been written this long ago, or earlier.
+    AtLeast {
+        /// How long ago.
+        grace: Duration,
+        /// Milliseconds since the Unix epoch to count back from; `None` reads the
+        /// database's clock.
+        as_of_ms: Option<i64>,
+    },
+}
+
 const TAKE: Sql = Sql::postgres(
     "tombstone.take",
     "
@@ -33,9 +48,10 @@ const TAKE: Sql = Sql::postgres(
       join imagestoragelocation l on l.id = t.location_id
      where t.id > $1
        and t.digest is not null
-       and t.created_at <= clock_timestamp() - $2 * interval '1 millisecond'
+       and ($2 or t.created_at <= coalesce(to_timestamp($3 / 1000.0), clock_timestamp())
+                                  - $4 * interval '1 millisecond')
      order by t.id
-     limit $3",
+     limit $5",
 );
 
 const STUCK: Sql = Sql::postgres(
@@ -92,8 +108,8 @@ const fn nibble(digit: u8) -> Option<u8> {
     }
 }
 
-/// Returns at most `at_most` tombstones older than `older_than`, with an id above
-/// `after`, in id order. Zero takes every age. One statement, no locks.
+/// Returns at most `at_most` tombstones of an age, with an id above `after`, in id order.
+/// One statement, no locks.
 ///
 /// # Errors
 ///
@@ -101,13 +117,18 @@ const fn nibble(digit: u8) -> Option<u8> {
 pub async fn take(
     conn: &mut Conn,
     after: i64,
-    older_than: Duration,
+    age: Age,
     at_most: u32,
 ) -> Result<Vec<Tombstone>, DbError> {
-    let age_ms = i64::try_from(older_than.as_millis()).unwrap_or(i64::MAX);
+    let (grace, as_of_ms) = match age {
+        Age::Any => (Duration::ZERO, None),
+        Age::AtLeast { grace, as_of_ms } => (grace, as_of_ms),
+    };
     let params = [
         Param::Int(after),
-        Param::Int(age_ms),
+        Param::Bool(age == Age::Any),
+        Param::OptInt(as_of_ms),
+        Param::Int(i64::try_from(grace.as_millis()).unwrap_or(i64::MAX)),
         Param::Int(i64::from(at_most)),
     ];
     let rows = conn.query(&TAKE, &params).await?;
