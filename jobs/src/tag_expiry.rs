@@ -45,7 +45,13 @@ impl Job<Ctx> for TagExpiry {
             report.done += collector.settle_rechecks().await?;
         }
         collector.report(&report.done, 0);
-        report.into_result(Vec::new())
+        // The daemon hands a stopped job back; an operator is told that there may be more.
+        let left = if ctx.options.by_hand {
+            collector.stopped()
+        } else {
+            Vec::new()
+        };
+        report.into_result(left)
     }
 
     fn for_repository(repository_id: i64) -> Option<Self> {
