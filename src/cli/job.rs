@@ -159,7 +159,7 @@ pub(crate) fn find<'a>(registry: &'a Registry<Ctx>, kind: &str) -> Result<&'a En
                 format!("; did you mean `{known}`?")
             });
         Failure::usage(format!(
-            "no job is named `{kind}`{hint} The kinds are: {}",
+            "no job is named `{kind}`{hint} (the kinds are: {})",
             kinds.join(", ")
         ))
     })
@@ -176,6 +176,7 @@ fn check_payload(entry: &Entry<Ctx>, args: &RunArgs) -> Result<(), Failure> {
 
 async fn execute(app: &App, entry: &Entry<Ctx>, args: &RunArgs) -> Result<ExitCode, Failure> {
     let bar = Bar::start(entry.kind);
+    bar.show_warnings(app.format);
     let ctx = app.ctx(Options {
         by_hand: true,
         preview: args.dry_run.then(|| preview(app.format)),

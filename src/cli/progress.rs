@@ -1,8 +1,14 @@
-//! A progress bar on a terminal; nothing anywhere else.
-use std::time::Duration;
+//! A progress bar on a terminal, and what a job has to warn of beside it.
+use std::{
+    io::{self, IsTerminal as _, Write},
+    time::Duration,
+};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use quayhand_jobs::Progress;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+
+use super::output::Format;
 
 /// Shows how far a run is on standard error, while that is a terminal.
 pub(crate) struct Bar(ProgressBar);
@@ -17,6 +23,26 @@ impl Bar {
         }
         bar.enable_steady_tick(Duration::from_millis(120));
         Self(bar)
+    }
+
+    /// Shows warnings and errors on standard error from now on, or what `RUST_LOG` asks for;
+    /// the bar makes room for them.
+    pub(crate) fn show_warnings(&self, format: Format) {
+        let bar = self.0.clone();
+        let filter = EnvFilter::builder().with_default_directive(LevelFilter::WARN.into());
+        let lines = tracing_subscriber::fmt()
+            .with_env_filter(filter.from_env_lossy())
+            .with_writer(move || Beside(bar.clone()));
+        let set_up = match format {
+            Format::Json => lines.json().flatten_event(true).try_init(),
+            Format::Human => lines
+                .with_ansi(io::stderr().is_terminal())
+                .with_target(false)
+                .without_time()
+                .try_init(),
+        };
+        // An error means that this process has a log already, which is as good.
+        drop(set_up);
     }
 
     /// Returns what the job reports to.
@@ -39,5 +65,18 @@ impl Bar {
     /// Takes the bar off the screen.
     pub(crate) fn finish(&self) {
         self.0.finish_and_clear();
+    }
+}
+
+/// Standard error while a bar is on it.
+struct Beside(ProgressBar);
+
+impl Write for Beside {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.0.suspend(|| io::stderr().write(text))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
     }
 }
