@@ -54,13 +54,15 @@ const TAGS: Sql = Sql::postgres(
        and ns.enabled
        and not ($2 and t.immutable)
        and ($3 or r.id = any($4))
-       and coalesce((select false
-                       from tag live
-                      where live.linked_tag_id = t.id
-                        and (live.lifetime_end_ms is null
-                             or live.lifetime_end_ms > now.ms - ns.removed_tag_expiration_s * 1000)
-                      limit 1), true)
      order by t.id"#,
+);
+
+const LINKS: Sql = Sql::postgres(
+    "gc.preview_links",
+    "
+    select linked_tag_id, id
+      from tag
+     where linked_tag_id = any($1) and id <> linked_tag_id",
 );
 
 const UPLOADS: Sql = Sql::postgres(
@@ -232,13 +234,32 @@ impl Preview<'_> {
         let mut tags = BTreeMap::new();
         for row in rows {
             tags.insert(row.int(0)?, row.opt_int(1)?);
-            self.doom("tag", row.int(0)?);
+        }
+        self.spare_linked(&mut tags).await?;
+        for id in tags.keys() {
+            self.doom("tag", *id);
         }
         let ids: Vec<_> = tags.keys().copied().collect();
         for row in self.chunked(&BELOW_TAGS, &ids).await? {
             self.doom_text(&row.text(0)?, row.int(1)?)?;
         }
         Ok(tags)
+    }
+
+    /// Takes out the tags that one which stays is linked to.
+    async fn spare_linked(&mut self, tags: &mut BTreeMap<i64, Option<i64>>) -> Result<(), DbError> {
+        let ids: Vec<_> = tags.keys().copied().collect();
+        let mut links = Vec::new();
+        for row in self.chunked(&LINKS, &ids).await? {
+            links.push(Reference {
+                manifest: row.int(0)?,
+                by: row.opt_int(1)?,
+            });
+        }
+        let gone = graph::unreferenced(&ids.into_iter().collect(), &links);
+        let gone: BTreeSet<_> = gone.into_iter().collect();
+        tags.retain(|id, _| gone.contains(id));
+        Ok(())
     }
 
     async fn uploads(

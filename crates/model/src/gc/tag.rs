@@ -7,7 +7,8 @@ use crate::{
 
 // Without an order the index by (repository, end) serves the oldest first and stops at the
 // limit; sorting by id would read all garbage of a large repository for every batch.
-// A tag that a surviving tag is linked to stays: its row could not go.
+// A tag that another one is linked to stays until that one is gone: its row could not go,
+// and whether the other goes in this batch is not known yet.
 const LOCK: Sql = Sql::postgres(
     "gc.lock_tags",
     "
@@ -19,9 +20,8 @@ const LOCK: Sql = Sql::postgres(
       join tag t on t.repository_id = due.repository_id and t.lifetime_end_ms <= due.cut_ms
      where not ($3 and t.immutable)
        and coalesce((select false
-                       from tag live
-                      where live.linked_tag_id = t.id
-                        and (live.lifetime_end_ms is null or live.lifetime_end_ms > due.cut_ms)
+                       from tag other
+                      where other.linked_tag_id = t.id and other.id <> t.id
                       limit 1), true)
      limit $4
        for update of t skip locked",
