@@ -51,12 +51,12 @@ pub(super) const REPOSITORIES: Table = Table {
              group by g.user_id, g.repository_id
         ),
         stored as (
-            select p.user_id, p.repository_id, p.role
-              from quayhand_permission p
-              left join repository r on r.id = p.repository_id
-             where p.user_id = any($1)
-               and ($2::bigint is null or p.repository_id = $2)
-               and ($3::bigint is null or r.namespace_user_id = $3)
+            select user_id, repository_id, role
+              from quayhand_permission
+             where user_id = any($1)
+               and ($2::bigint is null or repository_id = $2)
+               and ($3::bigint is null
+                    or repository_id in (select id from repository where namespace_user_id = $3))
         )
         select user_id, repository_id, stored.role, wanted.role
           from stored
