@@ -47,8 +47,7 @@ pub(crate) async fn run(app: &App, args: Args) -> Result<(), Failure> {
             ))
         })?,
     };
-    let check = entry.check(&payload);
-    check.map_err(|error| Failure::usage(error.to_string()))?;
+    job::check_payload(entry, &payload)?;
     let client = Client::new(app.store().await?);
     let placement = Placement::after(Duration::from_secs(args.delay_s));
     let receipt = client

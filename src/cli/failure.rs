@@ -37,7 +37,13 @@ impl Failure {
 
     /// Fails as a job did. A refusal by the schema gate has the schema's code.
     pub(crate) fn of_job(error: &JobError, gate: &Gate) -> Self {
-        let message = error.to_string();
+        let message = match error {
+            // Nobody tries again by itself here, so not when.
+            JobError::Retry(source) | JobError::Unavailable { source, .. } => {
+                chain(source.as_ref())
+            }
+            error => error.to_string(),
+        };
         let exit = match error {
             JobError::Retry(source) | JobError::Unavailable { source, .. } => {
                 exit_of(source.as_ref())
@@ -105,11 +111,15 @@ fn exit_of_db(error: &DbError) -> Exit {
     }
 }
 
+/// Writes an error with its causes, each once: some repeat what they wrap.
 fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        text = format!("{text}: {error}");
+        let said = error.to_string();
+        if !text.ends_with(&said) {
+            text = format!("{text}: {said}");
+        }
         cause = error.source();
     }
     text

@@ -57,11 +57,16 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     dry_run: bool,
     /// Judges by this time instead of the database's clock; a future one only with --dry-run
-    #[arg(long, value_name = "RFC3339")]
+    #[arg(long, value_name = "RFC3339", value_parser = time)]
     as_of: Option<DateTime<Utc>>,
     /// Appends a JSON line for each object removed from storage
     #[arg(long, value_name = "FILE")]
     audit: Option<PathBuf>,
+}
+
+fn time(text: &str) -> Result<DateTime<Utc>, String> {
+    let read = DateTime::parse_from_rfc3339(text).map(|time| time.to_utc());
+    read.map_err(|error| format!("{error}; write for example 2026-01-31T08:00:00Z"))
 }
 
 /// Runs one of the sub-commands. The configuration is read only when it is needed.
@@ -76,7 +81,9 @@ pub(crate) async fn run(
         Command::Show { kind } => show(find(&registry, &kind)?, format)?,
         Command::Run(args) => {
             let entry = find(&registry, &args.kind)?;
-            check_payload(entry, &args)?;
+            if let Some(payload) = &args.payload {
+                check_payload(entry, payload)?;
+            }
             return execute(&app()?, entry, &args).await;
         }
     }
@@ -165,13 +172,15 @@ pub(crate) fn find<'a>(registry: &'a Registry<Ctx>, kind: &str) -> Result<&'a En
     })
 }
 
-fn check_payload(entry: &Entry<Ctx>, args: &RunArgs) -> Result<(), Failure> {
-    match &args.payload {
-        Some(payload) => entry
-            .check(payload)
-            .map_err(|error| Failure::usage(error.to_string())),
-        None => Ok(()),
-    }
+/// Refuses a payload (JSON) that is not of this kind.
+pub(crate) fn check_payload(entry: &Entry<Ctx>, payload: &str) -> Result<(), Failure> {
+    entry.check(payload).map_err(|error| match error {
+        JobError::Dead { reason } => {
+            let kind = entry.kind;
+            Failure::usage(format!("{reason} (see `quayhand job show {kind}`)"))
+        }
+        error => Failure::usage(error.to_string()),
+    })
 }
 
 async fn execute(app: &App, entry: &Entry<Ctx>, args: &RunArgs) -> Result<ExitCode, Failure> {
@@ -230,6 +239,10 @@ pub(crate) async fn for_repository(
     ctx: &Ctx,
     name: &str,
 ) -> Result<String, Failure> {
+    let not_about_one = || Failure::usage(format!("`{}` is not about one repository", entry.kind));
+    if entry.for_repository(0).is_none() {
+        return Err(not_about_one());
+    }
     let found = ctx
         .db
         .scope(async |conn| repository::by_path(conn, name).await)
@@ -243,9 +256,7 @@ pub(crate) async fn for_repository(
             "there is no repository `{name}` (one that is marked for deletion does not count)"
         ))
     })?;
-    entry
-        .for_repository(found.id)
-        .ok_or_else(|| Failure::usage(format!("`{}` is not about one repository", entry.kind)))
+    entry.for_repository(found.id).ok_or_else(not_about_one)
 }
 
 /// Refuses a time that is still to come, by the database's clock, unless nothing is changed.
