@@ -27,9 +27,11 @@ macro_rules! jobs {
 
 jobs! {
     blob_gc::BlobGc,
+    expired_tokens::ExpiredTokens,
     permission_recompute::PermissionRecompute,
     tag_expiry::TagExpiry,
     tag_expiry_sweep::TagExpirySweep,
+    upload_cleanup::UploadCleanup,
 }
 
 /// The queues of this build, each one pool of workers.

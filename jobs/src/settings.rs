@@ -32,6 +32,14 @@ pub struct Settings {
     pub setup_complete: bool,
     /// Quay `REGISTRY_STATE` is `readonly`: no job writes.
     pub read_only: bool,
+    /// Quay `FEATURE_APP_SPECIFIC_TOKENS`: off, no expired token is deleted.
+    pub app_specific_tokens: bool,
+    /// Quay `EXPIRED_APP_SPECIFIC_TOKEN_GC`: how long an expired token stays; `None` for ever.
+    pub expired_token_window: Option<Duration>,
+    /// Quay `BLOBUPLOAD_DELETION_DATE_THRESHOLD`: an upload older than this is given up.
+    pub upload_window: Duration,
+    /// Quay `CLEAN_BLOB_UPLOAD_FOLDER`: chunks in storage that no upload has go as well.
+    pub clean_upload_folder: bool,
     /// `blob_gc` may run without a Redis lock on a database that Quay made.
     pub standalone: bool,
     /// Age a tombstone must reach before its object is removed.
@@ -40,7 +48,9 @@ pub struct Settings {
     pub blob_lock_ttl: Duration,
     /// Time after taking the locks at which the last object delete must have ended.
     pub blob_hold: Duration,
-    /// Objects one run of `blob_gc` removes at most.
+    /// Time between the two sightings after which `leak_sweep` takes a leak.
+    pub leak_grace: Duration,
+    /// Objects one run of `blob_gc`, `upload_cleanup` or `leak_sweep` removes at most.
     pub max_objects_per_run: u64,
     /// Tags a batch starts with; it adapts between 300 and 1,000.
     pub batch_tags: u32,
@@ -60,7 +70,12 @@ impl Default for Settings {
             account_recovery_mode: false,
             setup_complete: true,
             read_only: false,
+            app_specific_tokens: true,
+            expired_token_window: Some(Duration::from_hours(24)),
+            upload_window: Duration::from_mins(2_880),
+            clean_upload_folder: true,
             standalone: false,
+            leak_grace: Duration::from_hours(24),
             tombstone_grace: Duration::from_hours(1),
             blob_lock_ttl: Duration::from_secs(30),
             blob_hold: Duration::from_secs(2),

@@ -116,6 +116,11 @@ const RULES: &[Rule] = &[
          its work",
     ),
     (
+        "registry.blobupload_deletion_date_threshold",
+        |c| !c.registry.blobupload_deletion_date_threshold.is_zero(),
+        "must be above 0: uploads in progress would be given up",
+    ),
+    (
         "gc.max_objects_per_run",
         |c| c.gc.max_objects_per_run >= 1,
         "must be at least 1",

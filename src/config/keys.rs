@@ -29,11 +29,13 @@ const KEYS: &[Key] = keys! {
     worker { concurrency, lease, lease_renewal, drain_timeout }
     gc {
         sweep_interval, batch_tags, recheck_after, tombstone_grace, blob_lock_ttl, blob_hold,
-        max_objects_per_run, standalone,
+        leak_grace, max_objects_per_run, standalone,
     }
     registry {
         feature_garbage_collection, feature_immutable_tags, feature_immutable_tags_can_expire,
-        feature_quota_management, quota_invalidate_totals, disable_pushes, account_recovery_mode,
+        feature_quota_management, quota_invalidate_totals, feature_app_specific_tokens,
+        expired_app_specific_token_gc, blobupload_deletion_date_threshold,
+        clean_blob_upload_folder, disable_pushes, account_recovery_mode,
         setup_complete, registry_state,
     }
     log { format, level }

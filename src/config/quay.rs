@@ -157,6 +157,8 @@ impl Quay<'_> {
         for (key, name) in keys::of_quay() {
             let read = match name.as_str() {
                 "REGISTRY_STATE" => Node::to_json,
+                "EXPIRED_APP_SPECIFIC_TOKEN_GC" => duration,
+                "BLOBUPLOAD_DELETION_DATE_THRESHOLD" => minutes,
                 feature if feature.starts_with("FEATURE_") => feature_flag,
                 _ => plain_flag,
             };
@@ -193,6 +195,26 @@ fn connection_args(node: &Node) -> Result<Value, String> {
         map.retain(|name, _| !POOL_OPTIONS.contains(&name.as_str()));
     }
     Ok(value)
+}
+
+/// Reads one of Quay's durations, such as `2w`, or null for off; weeks become days.
+fn duration(node: &Node) -> Result<Value, String> {
+    let weeks = match node {
+        Node::Text(text) => text.strip_suffix('w').and_then(|n| n.parse::<u32>().ok()),
+        _ => None,
+    };
+    match weeks {
+        Some(weeks) => Ok(format!("{}d", u64::from(weeks) * 7).into()),
+        None => node.to_json(),
+    }
+}
+
+/// Reads a whole number of minutes.
+fn minutes(node: &Node) -> Result<Value, String> {
+    match node {
+        Node::Int(minutes) if *minutes >= 0 => Ok(format!("{minutes}m").into()),
+        _ => Err("is not a whole number of minutes".to_owned()),
+    }
 }
 
 /// Reads a `FEATURE_` flag. Quay takes every text but `true` for false; of those, only `false` is

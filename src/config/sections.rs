@@ -133,7 +133,9 @@ pub struct Gc {
     pub blob_lock_ttl: Duration,
     /// Time after taking those locks at which the last object delete must have ended.
     pub blob_hold: Duration,
-    /// Objects one run of `blob_gc` removes at most; at least 1.
+    /// Time between the two sightings after which a leak is taken. 0: at the next sweep.
+    pub leak_grace: Duration,
+    /// Objects one run of a job removes at most; at least 1.
     pub max_objects_per_run: u64,
     /// Objects may be removed without a locks Redis although a Quay has made the database.
     pub standalone: bool,
@@ -148,6 +150,7 @@ impl Default for Gc {
             tombstone_grace: Duration::from_hours(1),
             blob_lock_ttl: Duration::from_secs(30),
             blob_hold: Duration::from_secs(2),
+            leak_grace: Duration::from_hours(24),
             max_objects_per_run: 1_000_000,
             standalone: false,
         }
@@ -176,6 +179,15 @@ pub struct Registry {
     /// Quay `QUOTA_INVALIDATE_TOTALS`: while quota management is off, totals of what changed are
     /// reset.
     pub quota_invalidate_totals: bool,
+    /// Quay `FEATURE_APP_SPECIFIC_TOKENS`: off, no expired token is deleted.
+    pub feature_app_specific_tokens: bool,
+    /// Quay `EXPIRED_APP_SPECIFIC_TOKEN_GC`: how long an expired token stays; `None` for ever.
+    pub expired_app_specific_token_gc: Option<Duration>,
+    /// Quay `BLOBUPLOAD_DELETION_DATE_THRESHOLD` (there in minutes): an upload older than this is
+    /// given up.
+    pub blobupload_deletion_date_threshold: Duration,
+    /// Quay `CLEAN_BLOB_UPLOAD_FOLDER`: chunks in storage that no upload has go as well.
+    pub clean_blob_upload_folder: bool,
     /// Quay `DISABLE_PUSHES`: stops every job that deletes content.
     pub disable_pushes: bool,
     /// Quay `ACCOUNT_RECOVERY_MODE`: stops every job.
@@ -194,6 +206,10 @@ impl Default for Registry {
             feature_immutable_tags_can_expire: false,
             feature_quota_management: false,
             quota_invalidate_totals: true,
+            feature_app_specific_tokens: true,
+            expired_app_specific_token_gc: Some(Duration::from_hours(24)),
+            blobupload_deletion_date_threshold: Duration::from_mins(2_880),
+            clean_blob_upload_folder: true,
             disable_pushes: false,
             account_recovery_mode: false,
             setup_complete: true,

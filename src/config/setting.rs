@@ -111,6 +111,28 @@ impl Setting for Duration {
     }
 }
 
+/// A duration that may be switched off: `"off"`, or Quay's null.
+impl Setting for Option<Duration> {
+    fn read(&mut self, value: &Value) -> Result<(), String> {
+        *self = match value {
+            Value::Null => None,
+            Value::String(word) if word == "off" => None,
+            value => {
+                let mut duration = Duration::ZERO;
+                duration
+                    .read(value)
+                    .map_err(|what| format!("{what}, or \"off\""))?;
+                Some(duration)
+            }
+        };
+        Ok(())
+    }
+
+    fn write(&self) -> Value {
+        self.map_or_else(|| "off".into(), |duration| duration.write())
+    }
+}
+
 /// Reads `30s`.
 fn duration(text: &str) -> Option<Duration> {
     let digits = text.find(|character: char| !character.is_ascii_digit())?;
@@ -167,6 +189,17 @@ mod tests {
                 .unwrap_err()
                 .contains("such as \"30s\"")
         );
+    }
+
+    #[test]
+    fn a_duration_may_be_switched_off_and_never_by_mistake() {
+        assert_eq!(read(&json!("off")), Ok(None::<Duration>));
+        assert_eq!(read(&Value::Null), Ok(None::<Duration>));
+        assert_eq!(read(&json!("1d")), Ok(Some(Duration::from_hours(24))));
+        assert_eq!(None::<Duration>.write(), json!("off"));
+        for wrong in [json!(""), json!("never"), json!(false), json!(0)] {
+            assert!(read::<Option<Duration>>(&wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

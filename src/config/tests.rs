@@ -4,6 +4,7 @@ mod documented;
 mod file;
 mod quay;
 mod quay_redis;
+mod quay_windows;
 mod quay_yaml;
 mod sources;
 

@@ -12,7 +12,9 @@ pub mod permission;
 pub mod repository;
 pub mod schedule;
 pub mod team;
+pub mod token;
 pub mod tombstone;
+pub mod upload;
 pub mod user;
 
 pub use db::{Conn, Db, DbConfig, DbError, configure};

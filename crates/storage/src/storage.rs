@@ -196,7 +196,28 @@ impl Storage {
         &self,
         location: &str,
     ) -> Result<BoxStream<'static, Result<StoredObject, StorageError>>, StorageError> {
-        let listing = self.open(location).await?.list(None);
+        self.list_below(location, None).await
+    }
+
+    /// Lists what lies below `uploads/` of a location, in no particular order. No such folder is
+    /// an empty list.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub async fn list_uploads(
+        &self,
+        location: &str,
+    ) -> Result<BoxStream<'static, Result<StoredObject, StorageError>>, StorageError> {
+        self.list_below(location, Some(&Path::from("uploads")))
+            .await
+    }
+
+    async fn list_below(
+        &self,
+        location: &str,
+        folder: Option<&Path>,
+    ) -> Result<BoxStream<'static, Result<StoredObject, StorageError>>, StorageError> {
+        let listing = self.open(location).await?.list(folder);
         let location = location.to_owned();
         let object = move |found| match found {
             Ok(meta) => Ok(StoredObject::from(meta)),

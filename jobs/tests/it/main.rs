@@ -4,4 +4,7 @@
     reason = "a test that cannot go on says so by ending"
 )]
 
+mod expired_tokens;
 mod permission_recompute;
+mod scene;
+mod upload_cleanup;

@@ -184,6 +184,20 @@ pub(super) const USED: &[Used] = &[
         ],
     },
     Used {
+        table: "blobupload",
+        columns: &[
+            ("id", INT),
+            ("uuid", VARCHAR),
+            ("location_id", INT),
+            ("storage_metadata", TEXT),
+            ("created", TIMESTAMP),
+        ],
+    },
+    Used {
+        table: "appspecificauthtoken",
+        columns: &[("id", INT), ("expiration", TIMESTAMP)],
+    },
+    Used {
         table: "quayhand_tombstone",
         columns: &[
             ("id", BIGINT),
