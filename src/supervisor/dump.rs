@@ -1,43 +1,49 @@
 //! Writes to the log what is going on: pools, running jobs, leases, locks, schedules.
+use std::sync::Arc;
+
 use quayhand_jobs::Gate;
 use quayhand_model::Db;
 use quayhand_queue::{Client, PoolStatus, Queue};
 
 use super::{
-    pool::{Pool, Steering},
+    pool::Steering,
     running::{RunningJob, RunningJobs},
 };
 
 /// What a dump looks at.
-pub(crate) struct Scene<'a> {
-    pub(crate) pools: &'a [Pool],
-    pub(crate) running: &'a RunningJobs,
-    pub(crate) client: &'a Client,
-    pub(crate) db: &'a Db,
-    pub(crate) gate: &'a Gate,
-    /// Locks that jobs hold, each with the time it is held.
+pub(crate) struct Scene {
+    pub(crate) pools: Vec<Arc<Steering>>,
+    pub(crate) running: RunningJobs,
+    pub(crate) client: Client,
+    pub(crate) db: Db,
+    pub(crate) gate: Gate,
+    /// Locks that jobs hold now.
     pub(crate) locks: Vec<String>,
 }
 
-/// Writes the dump. What Redis has to say may take a few seconds when it is out of reach.
-pub(crate) async fn dump(scene: &Scene<'_>) {
-    let jobs = scene.running.list();
-    tracing::info!(
-        running = jobs.len(),
-        database_connections = scene.db.connections(),
-        gate = scene.gate.reason().unwrap_or_else(|| "open".to_owned()),
-        "dump: begins"
-    );
-    for job in &jobs {
-        dump_job(job);
+impl Scene {
+    /// Writes the dump. What Redis has to say may take a few seconds when it is out of reach.
+    pub(crate) async fn dump(self) {
+        let jobs = self.running.list();
+        let gate = self.gate.reason().unwrap_or_else(|| "open".to_owned());
+        let database_connections = self.db.connections();
+        tracing::info!(
+            running = jobs.len(),
+            database_connections,
+            gate,
+            "dump: begins"
+        );
+        for job in &jobs {
+            dump_job(job);
+        }
+        for lock in &self.locks {
+            tracing::info!(lock, "dump: lock `{lock}` is held");
+        }
+        for pool in &self.pools {
+            dump_pool(pool, &self.client).await;
+        }
+        tracing::info!("dump: ends");
     }
-    for lock in &scene.locks {
-        tracing::info!(lock, "dump: lock");
-    }
-    for pool in scene.pools {
-        dump_pool(&pool.steering, scene.client).await;
-    }
-    tracing::info!("dump: ends");
 }
 
 fn dump_job(job: &RunningJob) {

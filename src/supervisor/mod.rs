@@ -14,7 +14,9 @@ mod patience;
 mod plan;
 mod pool;
 mod pulse;
+mod reload;
 mod report;
+mod restart;
 mod running;
 mod scheduler;
 mod signals;
@@ -23,11 +25,12 @@ mod steps;
 mod systemd;
 mod telemetry;
 mod tick;
+mod watches;
 
 use std::{collections::BTreeSet, error::Error, sync::Arc, thread};
 
 use futures::Stream;
-use quayhand_jobs::{Ctx, Gate};
+use quayhand_jobs::{Ctx, Gate, Locking};
 use quayhand_model::Db;
 use quayhand_queue::{Client, Envelope, Queue, Registry};
 use tokio_util::sync::CancellationToken;
@@ -60,6 +63,13 @@ impl JobContext for Ctx {
             stop,
             ..self.clone()
         }
+    }
+
+    fn locks(&self) -> Vec<String> {
+        let Locking::Redis(locks) = &self.locks else {
+            return Vec::new();
+        };
+        locks.held().into_iter().map(|(name, _)| name).collect()
     }
 }
 

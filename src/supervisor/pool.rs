@@ -1,19 +1,12 @@
 //! One pool of workers for each queue: an apalis worker in a task of its own, started again when
 //! it ends.
-use std::{
-    fmt::Display,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use apalis_core::{error::WorkerError, worker::builder::WorkerBuilder};
 use quayhand_queue::{Backend, Keeper, PoolConfig, PoolHandle, PoolStatus, Queue, Store, Taken};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use super::{JobContext, attempt::Attempts, patience::Patience};
-
-/// A pool that ran for this long was healthy: its next end is met without a long pause.
-const HEALTHY_AFTER: Duration = Duration::from_mins(1);
+use super::{JobContext, attempt::Attempts, restart::keep_running};
 
 /// A pool that runs; dropping it drops its worker, which gives its jobs back.
 pub(crate) struct Pool {
@@ -128,7 +121,8 @@ impl Pool {
                 worker_stop.clone(),
             )
         };
-        let running = async move { keep_running(&queue, &stop, worker).await };
+        let name = format!("pool of `{queue}`");
+        let running = async move { keep_running(&name, &stop, worker).await };
         Self {
             steering,
             task: AbortOnDropHandle::new(tokio::spawn(running)),
@@ -164,66 +158,91 @@ async fn work<C: JobContext>(
     worker.run_until(stopped).await
 }
 
-/// Calls `run` again whenever what it returned ends or panics, with growing pauses, until `stop`.
-async fn keep_running<F, E>(queue: &Queue, stop: &CancellationToken, mut run: impl FnMut() -> F)
-where
-    F: Future<Output = Result<(), E>> + Send + 'static,
-    E: Display + Send + 'static,
-{
-    let mut patience = Patience::new(Duration::from_millis(100), Duration::from_secs(30));
-    loop {
-        let started = Instant::now();
-        let ended = AbortOnDropHandle::new(tokio::spawn(run())).await;
-        if stop.is_cancelled() {
-            return;
-        }
-        let reason = match ended {
-            Ok(Ok(())) => "it ended by itself".to_owned(),
-            Ok(Err(error)) => error.to_string(),
-            Err(error) => error.to_string(),
-        };
-        if started.elapsed() > HEALTHY_AFTER {
-            patience.reset();
-        }
-        let pause = patience.pause();
-        tracing::error!(%queue, reason, "the pool of `{queue}` ended and is started again in {pause:.1?}");
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
+
+    use quayhand_queue::{
+        Client, Counts, Done, Envelope, Job, JobError, MemoryStore, Placement, Registry, Source,
+    };
+    use quayhand_testkit::wait_for;
+    use serde::{Deserialize, Serialize};
 
     use super::*;
 
+    const QUEUE: Queue = Queue::new("gc");
+
+    /// Takes the worker down, as no job can, when it is given to a poisonous tenant's job.
+    #[derive(Clone)]
+    struct Fragile;
+
+    impl JobContext for Fragile {
+        fn for_attempt(&self, envelope: &Envelope, _: CancellationToken) -> Self {
+            assert_ne!(envelope.tenant, "poison", "a worker dies on purpose");
+            self.clone()
+        }
+    }
+
+    #[derive(Serialize, Deserialize)]
+    struct Nothing {}
+
+    impl Job<Fragile> for Nothing {
+        const KIND: &'static str = "nothing";
+        const ABOUT: &'static str = "Does nothing";
+        const QUEUE: Queue = QUEUE;
+        const SOURCE: Source = Source::Derivable;
+
+        async fn run(&self, _: &Fragile) -> Result<Done, JobError> {
+            Ok(Done::default())
+        }
+    }
+
+    async fn counted(client: &Client, what: &str, fits: impl Fn(Counts) -> bool) {
+        wait_for(what, Duration::from_secs(10), async || {
+            let counts = client.store().counts(&QUEUE).await.unwrap();
+            fits(counts).then_some(())
+        })
+        .await;
+    }
+
     #[tokio::test]
-    async fn a_pool_that_ends_fails_or_panics_is_started_again() {
-        let (starts, stop) = (AtomicU32::new(0), CancellationToken::new());
-        let stopping = stop.clone();
-        let run = || {
-            let (nth, stop) = (starts.fetch_add(1, Ordering::Relaxed), stopping.clone());
-            async move {
-                match nth {
-                    0 => Ok(()),
-                    1 => Err("a failure"),
-                    2 => panic!("a panic"),
-                    _ => {
-                        stop.cancel();
-                        Ok(())
-                    }
-                }
-            }
-        };
-        let started = Instant::now();
-        keep_running(&Queue::new("gc"), &stop, run).await;
-        assert_eq!(starts.load(Ordering::Relaxed), 4);
-        assert!(
-            started.elapsed() > Duration::from_millis(50 + 100 + 200),
-            "with growing pauses"
+    async fn a_pool_whose_worker_dies_is_started_again_as_it_was_told_to_be() {
+        let registry = Arc::new(Registry::default().with::<Nothing>());
+        let attempts = Attempts::new(registry.clone(), Fragile);
+        let (client, stop) = (
+            Client::new(MemoryStore::default()),
+            CancellationToken::new(),
         );
+        let config = PoolConfig::new(QUEUE, "host", 1, registry);
+        let (store, keeper) = (client.store().clone(), Keeper::start().unwrap());
+        let pool = Pool::start(config, store, keeper, attempts, stop.clone());
+        pool.steering.resize(3);
+        client.enqueue(&Nothing {}).await.unwrap();
+        counted(&client, "a job of the first worker", |counts| {
+            counts.done_total == 1
+        })
+        .await;
+        let first = pool.steering.status().unwrap().0;
+
+        let tenant = "poison".to_owned();
+        let poison = Placement {
+            tenant,
+            ..Placement::default()
+        };
+        client.enqueue_placed(&Nothing {}, poison).await.unwrap();
+        counted(&client, "the failed attempt", |counts| {
+            counts.retries_total == 1
+        })
+        .await;
+        client.enqueue(&Nothing {}).await.unwrap();
+        counted(&client, "a job of the second worker", |counts| {
+            counts.done_total == 2
+        })
+        .await;
+        let (second, status) = pool.steering.status().unwrap();
+        assert_ne!(first, second);
+        assert_eq!(status.slots, 3);
+        stop.cancel();
+        pool.ended().await;
     }
 }

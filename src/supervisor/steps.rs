@@ -5,44 +5,38 @@ use futures::{Stream, StreamExt as _, future::join_all};
 use quayhand_jobs::Gate;
 use quayhand_model::Db;
 use quayhand_queue::{Client, Keeper, PoolConfig, Queue, Registry};
-use tokio::{
-    sync::{Notify, watch},
-    time::timeout,
-};
+use tokio::{sync::watch, time::timeout};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use super::{
-    JobContext, Order, Parts, Plan, Reload, Reloaded, StartError, Telemetry,
+    JobContext, Order, Parts, Plan, Reload, StartError, Telemetry,
     attempt::Attempts,
-    chain, drift,
-    dump::{self, Scene},
+    dump::Scene,
     pool::Pool,
-    pulse::Pulse,
-    scheduler::{self, Scheduler, Timetables},
+    scheduler::Timetables,
     start, systemd,
+    watches::{self, Watched},
 };
 
 /// How long the pools may take to end once no attempt runs any more.
 const CLOSING: Duration = Duration::from_secs(12);
-/// Silence after which a pool's fetcher counts as stuck: two waits, or a wait and two calls on a
-/// Redis that does not answer.
-const POOL_PAUSE: Duration = Duration::from_secs(20);
 
 /// A daemon that runs.
 pub(super) struct Running<C> {
-    registry: Arc<Registry<C>>,
-    client: Client,
-    db: Db,
-    gate: Gate,
-    plan: Plan,
-    telemetry: Option<Telemetry>,
-    reload: Reload<C>,
-    base: C,
-    attempts: Attempts<C>,
-    pools: Vec<Pool>,
-    timetables: watch::Sender<Timetables>,
-    /// Ends the scheduler and the watch over the schema.
+    pub(super) registry: Arc<Registry<C>>,
+    pub(super) client: Client,
+    pub(super) db: Db,
+    pub(super) gate: Gate,
+    pub(super) plan: Plan,
+    pub(super) telemetry: Option<Telemetry>,
+    pub(super) reload: Reload<C>,
+    pub(super) base: C,
+    pub(super) attempts: Attempts<C>,
+    pub(super) pools: Vec<Pool>,
+    pub(super) timetables: watch::Sender<Timetables>,
+    quiet: bool,
+    /// Ends the loops beside the pools.
     stop_watches: CancellationToken,
     /// Ends the pools.
     stop_pools: CancellationToken,
@@ -82,27 +76,10 @@ impl<C: JobContext> Running<C> {
         parts: Parts<C>,
         timetables: Timetables,
     ) -> Result<Self, StartError> {
-        let keeper = Keeper::start()?;
         let attempts = Attempts::new(Arc::clone(&registry), parts.base.clone());
         let stop_pools = CancellationToken::new();
-        let pool = |queue: Queue| {
-            let slots = parts.plan.slots_of(&queue);
-            let config = PoolConfig::new(queue, &parts.plan.host, slots, Arc::clone(&registry));
-            let config = PoolConfig {
-                lease: parts.plan.lease,
-                ..config
-            };
-            let store = parts.client.store().clone();
-            Pool::start(
-                config,
-                store,
-                keeper.clone(),
-                attempts.clone(),
-                stop_pools.clone(),
-            )
-        };
-        let pools = super::queues(&registry).into_iter().map(pool).collect();
         let mut running = Self {
+            pools: start_pools(&registry, &parts, &attempts, &stop_pools)?,
             registry,
             client: parts.client,
             db: parts.db.closing(),
@@ -112,46 +89,22 @@ impl<C: JobContext> Running<C> {
             reload: parts.reload,
             base: parts.base,
             attempts,
-            pools,
             timetables: watch::Sender::new(timetables),
+            quiet: false,
             stop_watches: CancellationToken::new(),
             stop_pools,
             watches: Vec::new(),
         };
-        running.watches = running.start_watches();
+        running.watches = watches::start(&Watched {
+            registry: &running.registry,
+            client: &running.client,
+            db: &running.db,
+            gate: &running.gate,
+            pools: &running.pools,
+            timetables: running.timetables.subscribe(),
+            stop: &running.stop_watches,
+        });
         Ok(running)
-    }
-
-    fn start_watches(&self) -> Vec<AbortOnDropHandle<()>> {
-        let pulse = Pulse::new();
-        for pool in &self.pools {
-            let steering = Arc::clone(&pool.steering);
-            let name = format!("pool of `{}`", steering.queue());
-            pulse.watch_by(&name, POOL_PAUSE, move || {
-                Some(steering.status()?.1.last_turn)
-            });
-        }
-        let reconnected = Arc::new(Notify::new());
-        let scheduler = Scheduler {
-            registry: Arc::clone(&self.registry),
-            db: self.db.clone(),
-            client: self.client.clone(),
-            timetables: self.timetables.subscribe(),
-            reconnected: Arc::clone(&reconnected),
-            heartbeat: pulse.watch("scheduler", scheduler::LONGEST_PAUSE),
-            stop: self.stop_watches.clone(),
-        };
-        let gate = drift::watch(
-            self.db.clone(),
-            self.gate.clone(),
-            reconnected,
-            self.stop_watches.clone(),
-        );
-        let mut tasks = vec![tokio::spawn(scheduler.run()), tokio::spawn(gate)];
-        if let Some(watchdog) = systemd::watchdog() {
-            tasks.push(tokio::spawn(systemd::keep_alive(pulse, watchdog)));
-        }
-        tasks.into_iter().map(AbortOnDropHandle::new).collect()
     }
 
     /// Follows orders until one is to drain.
@@ -162,25 +115,27 @@ impl<C: JobContext> Running<C> {
                 Order::Quiet => self.set_quiet(true),
                 Order::Resume => self.set_quiet(false),
                 Order::Reload => self.reload().await,
-                Order::Dump => self.dump().await,
+                // On its own: Redis may be slow to answer, and the next order must not wait.
+                Order::Dump => drop(tokio::spawn(self.scene().dump())),
             }
         }
     }
 
-    fn set_quiet(&self, quiet: bool) {
+    fn set_quiet(&mut self, quiet: bool) {
+        self.quiet = quiet;
         for pool in &self.pools {
             pool.steering.set_quiet(quiet);
         }
-        let line = if quiet {
-            "quiet: no new jobs are taken, those that run go on".to_owned()
-        } else {
-            self.status()
-        };
+        let line = self.status();
         info!("{line}");
         systemd::status(&line);
     }
 
-    fn status(&self) -> String {
+    /// Says in one line what the daemon does.
+    pub(super) fn status(&self) -> String {
+        if self.quiet {
+            return "quiet: no new jobs are taken, those that run go on".to_owned();
+        }
         let queues = self.pools.iter().map(|pool| {
             let queue = pool.steering.queue();
             format!("{queue} ({})", self.plan.slots_of(queue))
@@ -188,75 +143,19 @@ impl<C: JobContext> Running<C> {
         format!("taking jobs from {}", queues.collect::<Vec<_>>().join(", "))
     }
 
-    async fn reload(&mut self) {
-        systemd::reloading();
-        let reload = Arc::clone(&self.reload);
-        match tokio::task::spawn_blocking(move || reload()).await {
-            Ok(Ok(reloaded)) => self.apply(reloaded),
-            Ok(Err(error)) => error!(
-                "the configuration was not reloaded, the old one stays: {}",
-                chain(error.as_ref())
-            ),
-            Err(panic) => error!("the configuration was not reloaded, the old one stays: {panic}"),
-        }
-        systemd::ready(&self.status());
-    }
-
-    fn apply(&mut self, reloaded: Reloaded<C>) {
-        let Reloaded {
-            plan,
-            base,
-            needs_restart,
-        } = reloaded;
-        let timetables = match scheduler::timetables(&self.registry, &plan.schedules) {
-            Ok(timetables) => timetables,
-            Err(error) => {
-                return error!(
-                    "the configuration was not reloaded, the old one stays: {}",
-                    chain(&error)
-                );
-            }
-        };
-        self.timetables.send_replace(timetables);
-        for pool in &self.pools {
-            let (queue, slots) = (pool.steering.queue(), plan.slots_of(pool.steering.queue()));
-            let before = pool.steering.resize(slots);
-            if before != slots {
-                info!(%queue, before, slots, "the pool of `{queue}` now runs {slots} jobs at a time");
-            }
-        }
-        self.attempts.set_base(base.clone());
-        self.base = base;
-        self.set_level(&plan);
-        if !needs_restart.is_empty() {
-            warn!(
-                "changed, but in force only after a restart: {}",
-                needs_restart.join(", ")
-            );
-        }
-        self.plan = plan;
-        info!("the configuration was reloaded");
-    }
-
-    fn set_level(&self, plan: &Plan) {
-        let (Some(telemetry), Some(level)) = (&self.telemetry, plan.log_level) else {
-            return;
-        };
-        if let Err(error) = telemetry.set_level(level) {
-            error!("the level of the log stays: {}", chain(&error));
-        }
-    }
-
-    async fn dump(&self) {
-        let scene = Scene {
-            pools: &self.pools,
-            running: self.attempts.running(),
-            client: &self.client,
-            db: &self.db,
-            gate: &self.gate,
+    fn scene(&self) -> Scene {
+        Scene {
+            pools: self
+                .pools
+                .iter()
+                .map(|pool| Arc::clone(&pool.steering))
+                .collect(),
+            running: self.attempts.running().clone(),
+            client: self.client.clone(),
+            db: self.db.clone(),
+            gate: self.gate.clone(),
             locks: self.base.locks(),
-        };
-        dump::dump(&scene).await;
+        }
     }
 
     /// Ends everything: takes no new jobs, waits for those that run, hands back what does not end
@@ -290,4 +189,31 @@ impl<C: JobContext> Running<C> {
         drop(self.watches);
         info!("stopped");
     }
+}
+
+/// Starts a pool for each queue of the registry.
+fn start_pools<C: JobContext>(
+    registry: &Arc<Registry<C>>,
+    parts: &Parts<C>,
+    attempts: &Attempts<C>,
+    stop: &CancellationToken,
+) -> Result<Vec<Pool>, StartError> {
+    let keeper = Keeper::start()?;
+    let pool = |queue: Queue| {
+        let slots = parts.plan.slots_of(&queue);
+        let config = PoolConfig::new(queue, &parts.plan.host, slots, Arc::clone(registry));
+        let config = PoolConfig {
+            lease: parts.plan.lease,
+            ..config
+        };
+        let store = parts.client.store().clone();
+        Pool::start(
+            config,
+            store,
+            keeper.clone(),
+            attempts.clone(),
+            stop.clone(),
+        )
+    };
+    Ok(super::queues(registry).into_iter().map(pool).collect())
 }

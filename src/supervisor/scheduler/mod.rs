@@ -68,7 +68,7 @@ pub(crate) struct Scheduler<C> {
     pub(crate) timetables: watch::Receiver<Timetables>,
     /// Told when the database is back after an outage.
     pub(crate) reconnected: Arc<Notify>,
-    pub(crate) heartbeat: Heartbeat,
+    pub(crate) heartbeat: Arc<Heartbeat>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -92,6 +92,20 @@ impl Clock {
     fn now_ms(self) -> i64 {
         let passed = i64::try_from(self.at.elapsed().as_millis()).unwrap_or(i64::MAX);
         self.read_ms.saturating_add(passed)
+    }
+}
+
+impl<C> Clone for Scheduler<C> {
+    fn clone(&self) -> Self {
+        Self {
+            registry: Arc::clone(&self.registry),
+            db: self.db.clone(),
+            client: self.client.clone(),
+            timetables: self.timetables.clone(),
+            reconnected: Arc::clone(&self.reconnected),
+            heartbeat: Arc::clone(&self.heartbeat),
+            stop: self.stop.clone(),
+        }
     }
 }
 

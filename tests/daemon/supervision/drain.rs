@@ -88,6 +88,7 @@ async fn a_second_term_ends_it_at_once() {
     world.client.enqueue(&Hang { id: 1 }).await.unwrap();
     let mut daemon = world.daemon(&world.settings()).await;
     world.leased(&A, 1).await;
+    daemon.says("ran `ticked`").await;
     daemon.signal(Signal::TERM);
     daemon.says("stopping: 1 jobs run").await;
     assert!(daemon.is_running());

@@ -58,7 +58,7 @@ fn managed(world: &World, watchdog: Duration) -> (Manager, Daemon) {
 #[tokio::test(flavor = "multi_thread")]
 async fn systemd_hears_of_ready_reload_and_stop() {
     let world = World::new().await;
-    let (mut systemd, daemon) = managed(&world, Duration::from_secs(2));
+    let (mut systemd, mut daemon) = managed(&world, Duration::from_secs(2));
     let ready = systemd.hears("READY=1", 0).await;
     assert!(
         systemd.heard[ready]
@@ -73,7 +73,8 @@ async fn systemd_hears_of_ready_reload_and_stop() {
     systemd.hears("READY=1", reloading).await;
     daemon.signal(Signal::TERM);
     systemd.hears("STOPPING=1", reloading).await;
-    daemon.stop().await;
+    let status = daemon.ended(Duration::from_secs(10)).await;
+    assert_eq!(status.code(), Some(0), "{}", daemon.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]

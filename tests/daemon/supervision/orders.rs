@@ -40,6 +40,7 @@ async fn hup_changes_a_pools_concurrency() {
     world.client.enqueue_all(&jobs).await.unwrap();
     let daemon = world.daemon(&settings).await;
     world.leased(&A, 1).await;
+    daemon.says("ran `ticked`").await;
     settings.clone().slots("a", 3).write(&world.settings_file());
     daemon.signal(Signal::HUP);
     let said = daemon
@@ -55,7 +56,12 @@ async fn hup_changes_a_pools_concurrency() {
     daemon.says("the old one stays").await;
     world.leased(&A, 3).await;
     daemon.signal(Signal::TERM);
-    daemon.says("stopping: 3 jobs run").await;
+    let stopping = daemon.says("stopping:").await;
+    assert!(
+        stopping.message().starts_with("stopping: 3 jobs run"),
+        "{}",
+        daemon.text()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -55,6 +55,24 @@ async fn redis_stopped_and_restarted_ends_no_daemon() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_hangs_ends_no_daemon() {
+    let world = World::new().await;
+    let mut daemon = world.daemon(&world.settings()).await;
+    world.redis.pause().await.unwrap();
+    daemon.says("is tried again").await;
+    world.redis.resume().unwrap();
+    let back = Instant::now();
+    world.client.enqueue(&MarkA { id: 1, ms: 0 }).await.unwrap();
+    world.marked(1, Duration::from_secs(10)).await;
+    println!(
+        "Redis hung and goes on: a job ran {:.1?} later",
+        back.elapsed()
+    );
+    assert!(daemon.is_running());
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_goes_away_stops_schedules_only_while_it_is_gone() {
     let world = World::new().await;
     let postgres = PostgresServer::shared().await.unwrap();

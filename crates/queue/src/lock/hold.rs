@@ -1,6 +1,8 @@
 //! A lock that this process holds, or held.
 use std::time::{Duration, Instant};
 
+use super::table::Row;
+
 /// Says since when a lock is held, at the earliest, and so for how long it can be trusted.
 ///
 /// Give it to [`Locks::release`](crate::Locks::release); one that is dropped ends by itself
@@ -12,15 +14,23 @@ pub struct Hold {
     token: String,
     since: Instant,
     ttl: Duration,
+    _listed: Row,
 }
 
 impl Hold {
-    pub(super) fn new(name: String, token: String, since: Instant, ttl: Duration) -> Self {
+    pub(super) fn new(
+        name: String,
+        token: String,
+        since: Instant,
+        ttl: Duration,
+        listed: Row,
+    ) -> Self {
         Self {
             name,
             token,
             since,
             ttl,
+            _listed: listed,
         }
     }
 
@@ -43,5 +53,10 @@ impl Hold {
 
     pub(super) fn token(&self) -> &str {
         &self.token
+    }
+
+    /// Returns the same hold with a new time to live.
+    pub(super) fn renewed(self, since: Instant, ttl: Duration) -> Self {
+        Self { since, ttl, ..self }
     }
 }

@@ -5,11 +5,14 @@
 //! on without it. Work under it must end well before [`Hold::time_left`] does.
 mod confirm;
 mod hold;
+mod renew;
+mod table;
 
 use std::time::{Duration, Instant};
 
 pub use hold::Hold;
 
+use self::table::Table;
 use crate::{LONGEST_WAIT, QueueError, Redis, redis::ms};
 
 const RELEASE: &str = include_str!("release.lua");
@@ -20,6 +23,7 @@ const RELEASE_PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub struct Locks {
     redis: Redis,
+    held: Table,
 }
 
 /// Says why a lock was not acquired.
@@ -53,7 +57,15 @@ impl Locks {
 
     /// Uses a Redis for locks.
     pub fn new(redis: Redis) -> Self {
-        Self { redis }
+        Self {
+            redis,
+            held: Table::default(),
+        }
+    }
+
+    /// Lists the locks that this process holds, with their ages, the oldest first.
+    pub fn held(&self) -> Vec<(String, Duration)> {
+        self.held.list()
     }
 
     /// Takes those of the locks that are free, without waiting, in one round trip.
@@ -79,7 +91,10 @@ impl Locks {
             set.arg("NX").arg("PX").arg(ms(ttl).max(1));
         }
         let since = Instant::now();
-        let hold = |name: &String| Hold::new(name.clone(), token.clone(), since, ttl);
+        let hold = |name: &String| {
+            let listed = self.held.add(name, since);
+            Hold::new(name.clone(), token.clone(), since, ttl, listed)
+        };
         let answers = self
             .redis
             .pipeline::<Vec<Option<String>>>("lock", &pipeline)
