@@ -4,8 +4,10 @@
     reason = "a test that cannot go on says so by ending"
 )]
 
+mod golden;
 mod guard;
 mod permission;
+mod property;
 mod schedules;
 mod scratch;
 mod sweep;

@@ -6,7 +6,8 @@ use super::{
     actors::{Collector, Writer},
     batch, compare,
     gate::Gate,
-    registry::{Garbage, Registry, Row, blob_of, manifest_row},
+    registry::{Garbage, Registry, Row},
+    rows::{blob_of, manifest_row},
     show, told,
 };
 

@@ -4,7 +4,8 @@ use quayhand_model::gc::{Collected, Lock};
 use super::{
     actors::{Collector, Writer},
     batch, compare,
-    registry::{Garbage, Registry, Row, blob_of, manifest_row},
+    registry::{Garbage, Registry, Row},
+    rows::{blob_of, manifest_row},
     show,
 };
 

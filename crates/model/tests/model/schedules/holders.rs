@@ -5,7 +5,8 @@ use quayhand_model::gc::Lock;
 use super::{
     actors::{Collector, Writer},
     batch, compare,
-    registry::{Garbage, Registry, Row, blob_of, label_of, manifest_row, tag_row},
+    registry::{Garbage, Registry, Row},
+    rows::{blob_of, label_of, manifest_row, tag_row},
     show,
 };
 

@@ -17,6 +17,7 @@ mod collectors;
 mod gate;
 mod holders;
 mod registry;
+mod rows;
 mod tags;
 mod workers;
 

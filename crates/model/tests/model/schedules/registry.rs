@@ -8,6 +8,7 @@ use quayhand_model::{
 use quayhand_testkit::{PostgresServer, wait_for};
 use tokio_postgres::Client;
 
+use super::rows::{blob_of, label_of, manifest_row, tag_row};
 use crate::{
     scratch,
     sweep::{self, Sweep},
@@ -245,35 +246,4 @@ pub(super) fn rules() -> Rules {
         quota: gc::Quota::Reset,
         ..Rules::default()
     }
-}
-
-pub(super) fn manifest_row(repository: i64) -> String {
-    format!(
-        "insert into manifest (repository_id, digest, media_type_id, manifest_bytes)
-         values ({repository}, 'sha256:' || encode(sha256(gen_random_uuid()::text::bytea), 'hex'),
-                 18, '{{}}')"
-    )
-}
-
-pub(super) fn blob_of(repository: i64, manifest: i64, blob: i64) -> String {
-    format!(
-        "insert into manifestblob (repository_id, manifest_id, blob_id)
-         values ({repository}, {manifest}, {blob})"
-    )
-}
-
-pub(super) fn label_of(repository: i64, manifest: i64, label: i64) -> String {
-    format!(
-        "insert into manifestlabel (repository_id, manifest_id, label_id)
-         values ({repository}, {manifest}, {label})"
-    )
-}
-
-/// A tag that ends at `end`: milliseconds since the epoch, or `null`.
-pub(super) fn tag_row(repository: i64, manifest: i64, end: &str) -> String {
-    format!(
-        "insert into tag (name, repository_id, manifest_id, lifetime_start_ms, lifetime_end_ms,
-                          tag_kind_id)
-         values (gen_random_uuid(), {repository}, {manifest}, 0, {end}, 1)"
-    )
 }

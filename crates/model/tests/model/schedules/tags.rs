@@ -4,7 +4,8 @@ use quayhand_model::gc::Lock;
 use super::{
     actors::{Collector, Writer},
     batch, compare,
-    registry::{Registry, Row, tag_row},
+    registry::{Registry, Row},
+    rows::tag_row,
     show,
 };
 
