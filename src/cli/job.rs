@@ -50,7 +50,8 @@ pub(crate) struct RunArgs {
     /// Runs the job for one repository
     #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with = "all")]
     repository: Option<String>,
-    /// Does all the work of this kind there is
+    /// Does all the work of this kind there is: every repository with garbage for `tag_expiry`,
+    /// every waiting object whatever its age for `blob_gc`
     #[arg(long)]
     all: bool,
     /// Prints exactly what would go, and changes nothing

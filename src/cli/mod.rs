@@ -30,17 +30,20 @@ use output::Format;
 #[command(name = "quayhand", version, propagate_version = true, after_help = EXIT_CODES)]
 struct Cli {
     /// Our configuration file (TOML); see config/quayhand.toml for every setting
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = EVERYWHERE)]
     config: Option<PathBuf>,
     /// Quay's own config.yaml: database, Redis, storage and flags are taken from it
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = EVERYWHERE)]
     quay_config: Option<PathBuf>,
     /// How lists and results are printed
-    #[arg(long, global = true, value_enum, default_value_t)]
+    #[arg(long, global = true, value_enum, default_value_t, help_heading = EVERYWHERE)]
     format: Format,
     #[command(subcommand)]
     command: Command,
 }
+
+/// Above the options that every verb takes.
+const EVERYWHERE: &str = "Options of every command";
 
 const EXIT_CODES: &str = "\
 Environment:
