@@ -1,0 +1,26 @@
+//! The command line, end to end: the built program against real servers.
+//!
+//! - `program.rs`, `scene.rs`, `quay_config.rs`: running it, and what it works on
+//! - `oracle.rs`, `golden.rs`: the same garbage as Quay's own collector
+//! - `dry_run.rs`: one repository alone, and what would go
+//! - `flags.rs`: Quay's flags
+//! - `refusals/`, `drift.rs`: bad input, and a schema that is not known
+//! - `tombs.rs`, `blob_gc.rs`, `hold.rs`: removing objects, and what fences it
+//! - `help.rs`, `snapshots/`: what the verbs say; `migrate.rs`: tables
+//! - `interruption.rs`: runs that are stopped, killed, or not alone
+
+mod blob_gc;
+mod drift;
+mod dry_run;
+mod flags;
+mod golden;
+mod help;
+mod hold;
+mod interruption;
+mod migrate;
+mod oracle;
+mod program;
+mod quay_config;
+mod refusals;
+mod scene;
+mod tombs;
