@@ -68,15 +68,7 @@ impl<'a> Collector<'a> {
     ///
     /// [`JobError::Refused`] that names what forbids it.
     pub(crate) fn new(ctx: &'a Ctx) -> Result<Self, JobError> {
-        ctx.settings.check_may_delete()?;
-        ctx.gate.check()?;
-        if ctx.settings.quota_management {
-            return Err(JobError::Refused {
-                reason: "FEATURE_QUOTA_MANAGEMENT is on, and collecting with it is not released \
-                         yet: it would leave wrong totals behind"
-                    .to_owned(),
-            });
-        }
+        check(ctx)?;
         Ok(Self {
             ctx,
             rules: rules(ctx),
@@ -255,7 +247,10 @@ impl<'a> Collector<'a> {
                 .await
             {
                 Ok(batch) => {
-                    self.adapt(&batch, started.elapsed());
+                    let took = started.elapsed();
+                    let took_ms = took.as_millis();
+                    tracing::debug!(batch.took_ms = took_ms, batch.tags = batch.tags, "batch");
+                    self.adapt(&batch, took);
                     return Ok(batch);
                 }
                 Err(error) if error.is_contention() && tries < TRIES => {
@@ -299,6 +294,24 @@ impl<'a> Collector<'a> {
     }
 }
 
+/// Refuses when content must not be deleted now.
+///
+/// # Errors
+///
+/// [`JobError::Refused`] that names what forbids it.
+pub(crate) fn check(ctx: &Ctx) -> Result<(), JobError> {
+    ctx.settings.check_may_delete()?;
+    ctx.gate.check()?;
+    if ctx.settings.quota_management {
+        return Err(JobError::Refused {
+            reason: "FEATURE_QUOTA_MANAGEMENT is on, and collecting with it is not released \
+                     yet: it would leave wrong totals behind"
+                .to_owned(),
+        });
+    }
+    Ok(())
+}
+
 /// Returns the rules of this run.
 pub(crate) fn rules(ctx: &Ctx) -> Rules {
     let settings = &ctx.settings;
@@ -323,7 +336,8 @@ fn held(candidate: &Candidate) -> String {
     )
 }
 
-fn count(done: &mut Done, batch: &Collected) {
+/// Adds what a batch came to.
+pub(crate) fn count(done: &mut Done, batch: &Collected) {
     done.add("batches", u64::from(!batch.is_empty()));
     done.add("tags", batch.tags);
     done.add("uploads", batch.uploads);
@@ -336,7 +350,7 @@ fn count(done: &mut Done, batch: &Collected) {
 }
 
 /// Tells whether the database as a whole is the problem, not what it was asked.
-fn is_outage(error: &DbError) -> bool {
+pub(crate) fn is_outage(error: &DbError) -> bool {
     match error {
         DbError::Statement {
             code: Some(code), ..
@@ -348,7 +362,8 @@ fn is_outage(error: &DbError) -> bool {
     }
 }
 
-fn chain(error: &DbError) -> String {
+/// Writes an error with all its causes in one line.
+pub(crate) fn chain(error: &DbError) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {

@@ -28,6 +28,7 @@ macro_rules! jobs {
 jobs! {
     blob_gc::BlobGc,
     expired_tokens::ExpiredTokens,
+    leak_sweep::LeakSweep,
     permission_recompute::PermissionRecompute,
     tag_expiry::TagExpiry,
     tag_expiry_sweep::TagExpirySweep,

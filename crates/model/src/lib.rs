@@ -11,6 +11,7 @@ pub mod migrate;
 pub mod permission;
 pub mod repository;
 pub mod schedule;
+pub mod sighting;
 pub mod team;
 pub mod token;
 pub mod tombstone;

@@ -5,6 +5,7 @@
 )]
 
 mod expired_tokens;
+mod leak_sweep;
 mod permission_recompute;
 mod scene;
 mod upload_cleanup;

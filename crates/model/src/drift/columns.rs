@@ -11,12 +11,12 @@ pub(super) struct Used {
     pub(super) columns: &'static [(&'static str, &'static str)],
 }
 
-const INT: &str = "integer";
+pub(super) const INT: &str = "integer";
 const BIGINT: &str = "bigint";
 const BOOL: &str = "boolean";
 const TEXT: &str = "text";
-const VARCHAR: &str = "character varying";
-const TIMESTAMP: &str = "timestamp without time zone";
+pub(super) const VARCHAR: &str = "character varying";
+pub(super) const TIMESTAMP: &str = "timestamp without time zone";
 const SMALLINT: &str = "smallint";
 const BYTEA: &str = "bytea";
 const TIMESTAMPTZ: &str = "timestamp with time zone";
@@ -143,6 +143,7 @@ pub(super) const USED: &[Used] = &[
             ("uuid", VARCHAR),
             ("cas_path", BOOL),
             ("content_checksum", VARCHAR),
+            ("image_size", BIGINT),
         ],
     },
     Used {
@@ -198,6 +199,10 @@ pub(super) const USED: &[Used] = &[
         columns: &[("id", INT), ("expiration", TIMESTAMP)],
     },
     Used {
+        table: "proxycacheconfig",
+        columns: &[("organization_id", INT)],
+    },
+    Used {
         table: "quayhand_tombstone",
         columns: &[
             ("id", BIGINT),
@@ -214,6 +219,17 @@ pub(super) const USED: &[Used] = &[
             ("kind", SMALLINT),
             ("object_id", BIGINT),
             ("not_before", TIMESTAMPTZ),
+        ],
+    },
+    Used {
+        table: "quayhand_sighting",
+        columns: &[
+            ("kind", SMALLINT),
+            ("object_id", BIGINT),
+            ("location", TEXT),
+            ("checksum", TEXT),
+            ("first_seen", TIMESTAMPTZ),
+            ("last_seen", TIMESTAMPTZ),
         ],
     },
     Used {

@@ -18,6 +18,7 @@
 mod blob;
 mod candidates;
 mod graph;
+mod leak;
 mod manifest;
 mod preview;
 mod quota;
@@ -33,7 +34,8 @@ use std::{
 };
 
 pub use candidates::{Candidate, candidates};
-pub use preview::{Doomed, DoomedObject, preview};
+pub use preview::{Doomed, DoomedObject, preview, preview_leaks};
+pub use leak::{LeakKind, LeakPage, collect_leaks, find_leaks};
 pub use quota::Quota;
 pub use recheck::{count_due as count_due_rechecks, settle_rechecks};
 pub use switches::{Lock, Switches};

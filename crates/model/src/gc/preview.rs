@@ -2,7 +2,11 @@
 //!
 //! One snapshot over all candidates: rolling real batches back would hide from one batch
 //! what another frees. Dry runs only; the collector never reads from here.
+mod leaks;
+
 use std::collections::{BTreeMap, BTreeSet};
+
+pub use leaks::preview_leaks;
 
 use super::{
     Rules,
@@ -283,8 +287,17 @@ impl Preview<'_> {
     async fn manifests(&mut self, tags: &BTreeMap<i64, Option<i64>>) -> Result<Vec<i64>, DbError> {
         let from: BTreeSet<_> = tags.values().flatten().copied().collect();
         let from: Vec<_> = from.into_iter().collect();
+        self.manifests_from(&from, tags).await
+    }
+
+    /// Returns which manifests at and below `from` would go with these tags.
+    async fn manifests_from(
+        &mut self,
+        from: &[i64],
+        tags: &BTreeMap<i64, Option<i64>>,
+    ) -> Result<Vec<i64>, DbError> {
         let mut reached = BTreeSet::new();
-        for row in self.chunked(&WALK, &from).await? {
+        for row in self.chunked(&WALK, from).await? {
             reached.insert(row.int(0)?);
         }
         let ids: Vec<_> = reached.iter().copied().collect();
