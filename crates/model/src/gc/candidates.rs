@@ -18,6 +18,7 @@ pub struct Candidate {
 
 // Turns: the repository with the oldest garbage of every namespace first, then the second
 // of every namespace, and so on. Nobody's backlog stands in front of everybody else's.
+// A tag that a surviving one is linked to stays: it must not be found again for ever.
 const FIND: Sql = Sql::postgres(
     "gc.find_candidates",
     r#"
@@ -34,6 +35,14 @@ const FIND: Sql = Sql::postgres(
            and r.state <> 3
            and ns.enabled
            and not ($2 and t.immutable)
+           and coalesce((select false
+                           from tag other
+                          where other.linked_tag_id = t.id and other.id <> t.id
+                            and (other.lifetime_end_ms is null
+                                 or other.lifetime_end_ms
+                                    > now.ms - ns.removed_tag_expiration_s * 1000
+                                 or $2 and other.immutable)
+                          limit 1), true)
          group by t.repository_id
         union all
         select b.repository_id, count(*),
@@ -62,8 +71,8 @@ const FIND: Sql = Sql::postgres(
 );
 
 /// Finds at most `at_most` repositories with garbage, oldest first and fair over
-/// namespaces: not marked for deletion, owner enabled, with a tag past recovery or an
-/// expired upload.
+/// namespaces: not marked for deletion, owner enabled, with a tag past recovery that no
+/// surviving one is linked to, or an expired upload.
 ///
 /// One statement; reads the tags that have ended, not the live ones.
 ///
