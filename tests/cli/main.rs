@@ -2,7 +2,7 @@
 //!
 //! - `program.rs`, `scene.rs`, `quay_config.rs`: running it, and what it works on
 //! - `oracle.rs`, `golden.rs`: the same garbage as Quay's own collector
-//! - `dry_run.rs`: one repository alone, and what would go
+//! - `dry_run.rs`: one repository alone, and what would go; `tag_expiry.rs`: what fails
 //! - `flags.rs`: Quay's flags
 //! - `refusals/`, `drift.rs`: bad input, and a schema that is not known
 //! - `tombs.rs`, `blob_gc.rs`, `hold.rs`: removing objects, and what fences it
@@ -23,4 +23,5 @@ mod program;
 mod quay_config;
 mod refusals;
 mod scene;
+mod tag_expiry;
 mod tombs;
