@@ -152,7 +152,7 @@ impl Argument<'_> {
         DbError::Config {
             setting: match self.origin {
                 Origin::Url => "url",
-                Origin::Args => "args",
+                Origin::Args => "connection_args",
             },
             problem: format!("argument `{}` {problem}", self.key),
         }

@@ -135,7 +135,7 @@ fn says_what_is_wrong_and_what_would_be_right() {
     }
     let unknown = problem("postgresql://u@h/db", &[("sslcrl", "x")]);
     assert!(
-        unknown.contains("`args`") && unknown.contains("`sslcrl`"),
+        unknown.contains("`connection_args`") && unknown.contains("`sslcrl`"),
         "{unknown}"
     );
     let mode = problem("postgresql://u@h/db?sslmode=always", &[]);

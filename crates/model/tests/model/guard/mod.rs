@@ -10,6 +10,7 @@
 mod borrow;
 mod idle;
 mod limits;
+mod log;
 mod outage;
 mod pgbouncer;
 mod refusal;
@@ -147,10 +148,12 @@ async fn claim(conn: &mut Conn, entry: &str) -> Result<(), DbError> {
 }
 
 /// Makes a round trip.
+///
+/// Panics when there is no answer: the connection is busy with what somebody else left.
 async fn ping(db: &Db) -> Result<(), DbError> {
-    db.scope(async |conn| clock::now_ms(conn).await)
-        .await
-        .map(drop)
+    let pong = db.scope(async |conn| clock::now_ms(conn).await);
+    let pong = tokio::time::timeout(DEADLINE, pong).await;
+    pong.expect("a round trip within the deadline").map(drop)
 }
 
 /// What a job would return.
