@@ -9,6 +9,7 @@ pub mod drift;
 pub mod gc;
 pub mod migrate;
 pub mod permission;
+pub mod purge;
 pub mod repository;
 pub mod schedule;
 pub mod sighting;

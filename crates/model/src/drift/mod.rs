@@ -6,6 +6,7 @@
 //! deleted rows are fine.
 mod columns;
 mod kind;
+mod purge;
 mod references;
 
 use std::collections::BTreeMap;
@@ -63,7 +64,7 @@ impl Drift {
 pub fn watched_columns() -> impl Iterator<Item = (&'static str, &'static str)> {
     let of_table =
         |used: &'static Used| used.columns.iter().map(|(column, _)| (used.table, *column));
-    USED.iter().flat_map(of_table)
+    used().flat_map(of_table)
 }
 
 /// Compares the schema with what our statements rely on. Four round trips on the catalogue, a few
@@ -81,7 +82,7 @@ pub async fn check(conn: &mut Conn) -> Result<Drift, DbError> {
     }
     let columns = columns(conn).await?;
     let mut problems = Vec::new();
-    for used in USED {
+    for used in used() {
         let differences = compare_columns(used, &columns);
         if used.table.starts_with("quayhand_") && !differences.is_empty() {
             return Err(DbError::Schema(unmigrated(&differences)));
@@ -89,7 +90,7 @@ pub async fn check(conn: &mut Conn) -> Result<Drift, DbError> {
         problems.extend(differences);
     }
     let references = references(conn).await?;
-    for referenced in REFERENCED {
+    for referenced in referenced() {
         problems.extend(compare_references(referenced, &references, &columns));
     }
     Ok(Drift { problems })
@@ -110,11 +111,21 @@ fn unmigrated(differences: &[String]) -> String {
     )
 }
 
+/// What every job uses.
+fn used() -> impl Iterator<Item = &'static Used> {
+    USED.iter().chain(purge::USED)
+}
+
+/// What every job deletes from.
+fn referenced() -> impl Iterator<Item = &'static Referenced> {
+    REFERENCED.iter().chain(purge::REFERENCED)
+}
+
 /// Type of each column, by table and column.
 type Columns = BTreeMap<String, BTreeMap<String, String>>;
 
 async fn columns(conn: &mut Conn) -> Result<Columns, DbError> {
-    let mut tables: Vec<&str> = USED.iter().map(|used| used.table).collect();
+    let mut tables: Vec<&str> = used().map(|used| used.table).collect();
     // A key that is gone is a difference only where its column is still there.
     tables.extend(referrers());
     let mut columns = Columns::new();
@@ -126,7 +137,7 @@ async fn columns(conn: &mut Conn) -> Result<Columns, DbError> {
 }
 
 fn referrers() -> impl Iterator<Item = &'static str> {
-    let all = REFERENCED.iter().flat_map(|referenced| referenced.by);
+    let all = referenced().flat_map(|referenced| referenced.by);
     all.filter_map(|column| column.split_once('.').map(|(table, _)| table))
 }
 
@@ -140,10 +151,7 @@ struct Reference {
 }
 
 async fn references(conn: &mut Conn) -> Result<Vec<Reference>, DbError> {
-    let tables: Vec<&str> = REFERENCED
-        .iter()
-        .map(|referenced| referenced.table)
-        .collect();
+    let tables: Vec<&str> = referenced().map(|referenced| referenced.table).collect();
     let rows = conn.query(&REFERENCES, &[Param::Texts(&tables)]).await?;
     let read = rows.iter().map(|row| {
         Ok(Reference {

@@ -134,6 +134,6 @@ pub(super) const REFERENCED: &[Referenced] = &[
 ];
 
 /// Describes a table that jobs delete from and that no foreign key leads to.
-const fn nothing_refers_to(table: &'static str) -> Referenced {
+pub(super) const fn nothing_refers_to(table: &'static str) -> Referenced {
     Referenced { table, by: &[] }
 }

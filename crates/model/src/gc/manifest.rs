@@ -102,7 +102,7 @@ const DELETE: Sql = Sql::postgres(
 );
 
 /// A manifest this batch has locked.
-struct Locked {
+pub(super) struct Locked {
     repository_id: i64,
     digest: String,
 }
@@ -141,7 +141,11 @@ impl Batch<'_> {
         rows.iter().map(|row| row.int(0)).collect()
     }
 
-    async fn lock_manifests(&mut self, ids: &[i64]) -> Result<BTreeMap<i64, Locked>, DbError> {
+    /// Locks those of the manifests that nobody holds, in the order of their ids.
+    pub(super) async fn lock_manifests(
+        &mut self,
+        ids: &[i64],
+    ) -> Result<BTreeMap<i64, Locked>, DbError> {
         let switches = &self.rules.switches;
         let text = switches.text(Lock::Scans, "for update of s skip locked", LOCK.postgres);
         let text = switches.text(Lock::Manifests, "for update of m skip locked", text);
@@ -209,7 +213,9 @@ impl Batch<'_> {
         self.collected.carried = left.into_iter().collect();
     }
 
-    async fn delete_manifests(
+    /// Deletes locked manifests with all that hangs on them; their labels and blobs become
+    /// candidates.
+    pub(super) async fn delete_manifests(
         &mut self,
         gone: &[i64],
         locked: &BTreeMap<i64, Locked>,

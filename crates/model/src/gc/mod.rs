@@ -21,6 +21,7 @@ mod graph;
 mod leak;
 mod manifest;
 mod preview;
+mod purge;
 mod quota;
 mod recheck;
 mod repository;
@@ -34,8 +35,9 @@ use std::{
 };
 
 pub use candidates::{Candidate, candidates};
-pub use preview::{Doomed, DoomedObject, preview, preview_leaks};
 pub use leak::{LeakKind, LeakPage, collect_leaks, find_leaks};
+pub use preview::{Doomed, DoomedObject, preview, preview_content, preview_leaks};
+pub use purge::purge_batch;
 pub use quota::Quota;
 pub use recheck::{count_due as count_due_rechecks, settle_rechecks};
 pub use switches::{Lock, Switches};

@@ -2,10 +2,12 @@
 //!
 //! One snapshot over all candidates: rolling real batches back would hide from one batch
 //! what another frees. Dry runs only; the collector never reads from here.
+mod content;
 mod leaks;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use content::preview_content;
 pub use leaks::preview_leaks;
 
 use super::{

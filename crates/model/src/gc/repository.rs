@@ -59,11 +59,21 @@ impl<'a> Batch<'a> {
             now_ms = row.int(3)?;
         }
         rules.switches.pause("repositories locked").await;
-        Ok(Self {
+        Ok(Self::over(conn, rules, now_ms, locked))
+    }
+
+    /// Starts a batch over repositories that this transaction has locked.
+    pub(super) fn over(
+        conn: &'a mut Conn,
+        rules: &'a Rules,
+        now_ms: i64,
+        repositories: BTreeMap<i64, Locked>,
+    ) -> Self {
+        Self {
             conn,
             rules,
             now_ms,
-            repositories: locked,
+            repositories,
             manifests: BTreeSet::new(),
             blobs: BTreeSet::new(),
             labels: BTreeSet::new(),
@@ -72,6 +82,6 @@ impl<'a> Batch<'a> {
             postponed: Vec::new(),
             taken: BTreeSet::new(),
             collected: Collected::default(),
-        })
+        }
     }
 }

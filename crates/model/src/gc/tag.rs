@@ -2,7 +2,7 @@
 use super::{Batch, Lock};
 use crate::{
     DbError,
-    db::{Param, Sql},
+    db::{Param, Row, Sql},
 };
 
 // Without an order the index by (repository, end) serves the oldest first and stops at the
@@ -79,12 +79,20 @@ impl Batch<'_> {
             Param::Int(i64::from(at_most)),
         ];
         let rows = self.conn.query_text(LOCK.name, &text, &params).await?;
+        for row in &rows {
+            self.manifests.extend(row.opt_int(3)?);
+        }
+        self.delete_tags(&rows, at_most).await
+    }
+
+    /// Deletes locked tags, each a row of its id, repository and name, with their counters
+    /// and notes of notifications.
+    pub(super) async fn delete_tags(&mut self, rows: &[Row], at_most: u32) -> Result<(), DbError> {
         let (mut tags, mut owners, mut names) = (Vec::new(), Vec::new(), Vec::new());
         for row in rows {
             tags.push(row.int(0)?);
             owners.push(row.int(1)?);
             names.push(row.text(2)?);
-            self.manifests.extend(row.opt_int(3)?);
         }
         self.rules.switches.pause("tags locked").await;
         if tags.is_empty() {

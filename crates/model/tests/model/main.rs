@@ -8,6 +8,7 @@ mod golden;
 mod guard;
 mod permission;
 mod property;
+mod purge;
 mod schedules;
 mod scratch;
 mod sweep;

@@ -103,7 +103,7 @@ async fn passes_what_leads_nowhere_near_the_deleted_rows() {
     let database = Database::standalone().await;
     database
         .run(
-            "create table billing (id serial primary key, team_id integer references team (id)); \
+            "create table billing (id serial primary key, service_id integer references loginservice (id)); \
              alter table tag add column colour text; create index on tag (colour); \
              alter table repository rename column badge_token to badge",
         )

@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use quayhand_model::drift::watched_columns;
 use quayhand_model::gc::{self, Rules, Work};
+use quayhand_model::purge::{self, Ending, NamespaceState};
 use quayhand_model::{Conn, DbError, migrate, tombstone};
 use quayhand_testkit::golden::{Golden, snapshot};
 use quayhand_testkit::{PostgresServer, shared_or_skip};
@@ -50,12 +51,43 @@ async fn collect(conn: &mut Conn) -> Result<(usize, u64), DbError> {
     let collected = gc::collect_batch(conn, work, &rules).await?;
     gc::settle_rechecks(conn, 100, &rules).await?;
     gc::count_due_rechecks(conn).await?;
+    purge(conn, &rules).await?;
     let tombstones = tombstone::take(conn, 0, tombstone::Age::Any, 100).await?;
     tombstone::present(conn, &["sha256:00"]).await?;
     tombstone::fence(conn, &["sha256:00"]).await?;
     tombstone::count_stuck(conn).await?;
     assert!(!tombstones.is_empty());
     Ok((previewed, collected.tags))
+}
+
+/// Purges what is marked for deletion.
+async fn purge(conn: &mut Conn, rules: &Rules) -> Result<(), DbError> {
+    let marked = purge::marked_repositories(conn, 0, 100).await?;
+    let marked: Vec<i64> = marked.iter().map(|found| found.id).collect();
+    let due = purge::due_namespaces(conn, 0, 100, None).await?;
+    let due: Vec<i64> = due.iter().map(|found| found.id).collect();
+    assert!(!marked.is_empty() && !due.is_empty());
+    purge::preview_repositories(conn, &marked).await?;
+    purge::preview_namespaces(conn, &due).await?;
+    let mut repositories = marked;
+    for id in &due {
+        match purge::prepare_namespace(conn, *id, 100, None).await? {
+            NamespaceState::Ready(of_namespace) => repositories.extend(of_namespace),
+            state => panic!("namespace {id}: {state:?}"),
+        }
+    }
+    for id in repositories {
+        gc::purge_batch(conn, id, 100_000, rules).await?;
+        purge::drop_repository_rows(conn, id, 100_000).await?;
+        purge::finish_repository(conn, id).await?;
+    }
+    for id in due {
+        purge::drop_namespace_rows(conn, id, 100_000, None).await?;
+        purge::drop_robots(conn, id, 100_000, None).await?;
+        let ending = purge::finish_namespace(conn, id, None).await?;
+        assert_eq!(ending, Ending::Purged);
+    }
+    Ok(())
 }
 
 /// Loads a state, takes the unwatched columns away if asked, collects; returns the rows left.
