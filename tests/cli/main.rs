@@ -6,7 +6,7 @@
 //! - `flags.rs`: Quay's flags
 //! - `refusals/`, `drift.rs`: bad input, and a schema that is not known
 //! - `tombs.rs`, `blob_gc.rs`, `hold.rs`: removing objects, and what fences it
-//! - `help.rs`, `snapshots/`: what the verbs say; `migrate.rs`: tables
+//! - `help.rs`, `snapshots/`: what the verbs say; `lists.rs`, `migrate.rs`: what they answer
 //! - `interruption.rs`: runs that are stopped, killed, or not alone
 
 mod blob_gc;
@@ -17,6 +17,7 @@ mod golden;
 mod help;
 mod hold;
 mod interruption;
+mod lists;
 mod migrate;
 mod oracle;
 mod program;
