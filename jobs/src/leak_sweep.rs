@@ -20,11 +20,7 @@ use model::{
     sighting::Since,
 };
 
-use crate::{
-    Step,
-    collector::{self, Collector},
-    prelude::*,
-};
+use crate::{Step, collector, prelude::*};
 
 /// See the [module](self).
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -78,8 +74,7 @@ impl<'a> Sweep<'a> {
     /// Sightings are always written down by the database's clock. Another time, when one was
     /// given, only decides how old a sighting is: it can not make one older than it is.
     async fn begin(ctx: &'a Ctx) -> Result<Self, JobError> {
-        // Refuses what every collection refuses.
-        drop(Collector::new(ctx)?);
+        collector::check(ctx)?;
         let sweep_ms = ctx.db.scope(model::clock::now_ms).await?;
         let judged_ms = ctx.options.as_of_ms.unwrap_or(sweep_ms);
         let grace_ms = i64::try_from(ctx.settings.leak_grace.as_millis()).unwrap_or(i64::MAX);

@@ -170,13 +170,10 @@ impl<'a> Cleanup<'a> {
                 .flat_map(|(_, paths)| paths)
                 .copied()
                 .collect();
-            match self.remove(&location, &paths).await? {
-                Some(kept) => {
-                    let free = |paths: &[ObjectPath]| !paths.iter().any(|p| kept.contains(p));
-                    let free = uploads.iter().filter(|(_, paths)| free(paths));
-                    gone.extend(free.map(|(id, _)| *id));
-                }
-                None => continue,
+            if let Some(kept) = self.remove(&location, &paths).await? {
+                let free = |paths: &[ObjectPath]| !paths.iter().any(|p| kept.contains(p));
+                let free = uploads.iter().filter(|(_, paths)| free(paths));
+                gone.extend(free.map(|(id, _)| *id));
             }
         }
         self.remove_rows(&gone).await

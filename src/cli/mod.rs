@@ -10,6 +10,7 @@ pub(crate) mod output;
 mod progress;
 mod queue;
 mod run;
+mod verify;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -75,6 +76,8 @@ enum Command {
     Config(config::Command),
     /// Checks everything the daemon needs, and says what is wrong
     Doctor(doctor::Args),
+    /// Looks for what breaks an invariant, in the database and in storage; changes nothing
+    Verify(verify::Args),
     /// Fills a throw-away registry with garbage and collects it through the daemon
     #[cfg(feature = "demo")]
     Demo(crate::demo::Args),
@@ -111,6 +114,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Migrate(command) => migrate::run(&app, command, cli.format).await?,
         Command::Config(command) => config::run(&load()?, &command, cli.format)?,
         Command::Doctor(args) => return doctor::run(&app()?, &args).await,
+        Command::Verify(args) => return verify::run(&app()?, &args).await,
         #[cfg(feature = "demo")]
         Command::Demo(args) => return crate::demo::run(args).await,
     }

@@ -26,3 +26,4 @@ mod refusals;
 mod scene;
 mod tag_expiry;
 mod tombs;
+mod verify;

@@ -18,5 +18,6 @@ pub mod token;
 pub mod tombstone;
 pub mod upload;
 pub mod user;
+pub mod verify;
 
 pub use db::{Conn, Db, DbConfig, DbError, configure};

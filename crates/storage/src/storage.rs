@@ -116,10 +116,22 @@ impl Storage {
     /// # Errors
     /// When the location or the object cannot be looked at, which must never be taken for "no".
     pub async fn exists(&self, location: &str, path: &ObjectPath) -> Result<bool, StorageError> {
+        Ok(self.size_bytes(location, path).await?.is_some())
+    }
+
+    /// Returns the size of the object at the path, in bytes; `None` when there is none.
+    ///
+    /// # Errors
+    /// As [`exists`](Self::exists).
+    pub async fn size_bytes(
+        &self,
+        location: &str,
+        path: &ObjectPath,
+    ) -> Result<Option<u64>, StorageError> {
         let store = self.open(location).await?;
         match store.head(&key(path)).await {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Ok(found) => Ok(Some(found.size)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(cause) => Err(failed(location, &format!("look at `{path}`"), cause)),
         }
     }

@@ -3,7 +3,7 @@ use std::time::SystemTime;
 
 use futures::TryStreamExt;
 use model::upload;
-use quayhand_storage::{ObjectPath, StorageError, StoredObject};
+use quayhand_storage::{ObjectPath, StoredObject};
 
 use super::{BATCH, Cleanup};
 use crate::prelude::*;
@@ -20,7 +20,10 @@ impl Cleanup<'_> {
         };
         let mut listing = match self.storage.list_uploads(&location).await {
             Ok(listing) => listing,
-            Err(error) => return self.unreachable(&error),
+            Err(error) => {
+                self.left.insert(error.to_string());
+                return Ok(());
+            }
         };
         loop {
             let mut page = Vec::new();
@@ -28,7 +31,10 @@ impl Cleanup<'_> {
                 match listing.try_next().await {
                     Ok(Some(object)) => page.extend(old(&object, oldest)),
                     Ok(None) => break,
-                    Err(error) => return self.unreachable(&error),
+                    Err(error) => {
+                        self.left.insert(error.to_string());
+                        return Ok(());
+                    }
                 }
             }
             if page.is_empty() || !self.may_go_on() {
@@ -63,11 +69,6 @@ impl Cleanup<'_> {
         let paths: Vec<_> = unknown.map(|(_, path)| *path).collect();
         self.remove(location, &paths).await?;
         self.report();
-        Ok(())
-    }
-
-    fn unreachable(&mut self, error: &StorageError) -> Result<(), JobError> {
-        self.left.insert(error.to_string());
         Ok(())
     }
 }
