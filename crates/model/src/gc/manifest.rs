@@ -9,22 +9,30 @@ use crate::{
 
 // Any row of `tag` protects, dead ones inside their window too. A subject is not walked to:
 // Quay keeps it when its last referrer goes.
+// Nobody can tell beforehand how many a recursion reaches, and the planner fears a hundred
+// times as many as there are: without `lateral` it reads all manifests of the repositories.
 const WALK: Sql = Sql::postgres(
     "gc.walk_manifests",
     "
     with recursive reached (id) as (
         select unnest($1::bigint[])
         union
-        select c.child_manifest_id
+        select child.id
           from reached
-          join manifestchild c on c.manifest_id = reached.id
+         cross join lateral (select c.child_manifest_id as id
+                               from manifestchild c
+                              where c.manifest_id = reached.id
+                             offset 0) child
     )
-    select m.id
+    select reached.id
       from reached
-      join manifest m on m.id = reached.id
+     cross join lateral (select m.repository_id
+                           from manifest m
+                          where m.id = reached.id
+                         offset 0) m
      where m.repository_id = any($2)
-       and not exists (select 1 from tag t where t.manifest_id = m.id)
-     order by m.id",
+       and coalesce((select false from tag t where t.manifest_id = reached.id limit 1), true)
+     order by reached.id",
 );
 
 // Quay's scanner replaces its result in one transaction: it holds the old row first and

@@ -17,12 +17,15 @@ pub(super) struct Locked {
 }
 
 // The clock is read once, in a materialized table of one row: a batch must not judge its
-// first repository by another time than its last.
+// first repository by another time than its last. The settings hold until the transaction
+// ends: a statement of a batch is done before workers have started or code is compiled.
 const LOCK: Sql = Sql::postgres(
     "gc.lock_repositories",
     r#"
     with now as materialized (
-        select coalesce($2, floor(extract(epoch from clock_timestamp()) * 1000)::bigint) as ms
+        select coalesce($2, floor(extract(epoch from clock_timestamp()) * 1000)::bigint) as ms,
+               set_config('max_parallel_workers_per_gather', '0', true),
+               set_config('jit', 'off', true)
     )
     select r.id, r.namespace_user_id, now.ms - ns.removed_tag_expiration_s * 1000, now.ms
       from now
