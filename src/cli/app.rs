@@ -3,13 +3,13 @@ use std::sync::Arc;
 
 use quayhand_jobs::{Ctx, Gate, Locking, Options, Settings};
 use quayhand_model::{Db, DbConfig, configure, drift};
-use quayhand_queue::{Client, Locks, Redis, RedisStore, Store};
+use quayhand_queue::{Client, Deadlines, Locks, QueueError, Redis, RedisStore, Store};
 use quayhand_storage::Storage;
 use tokio_util::sync::CancellationToken;
 
 use super::{Failure, output::Format};
 use crate::{
-    config::{self, Config, RegistryState},
+    config::{self, Config, RegistryState, SecretUrl},
     exit::Exit,
 };
 
@@ -50,15 +50,25 @@ impl App {
                  `QUAYHAND_REDIS_URL` or Quay's USER_EVENTS_REDIS",
             ));
         };
-        let redis = Redis::connect(url.expose()).await?;
+        let redis = self.redis(url)?;
+        redis.ping().await?;
         Ok(RedisStore::new(redis).into())
+    }
+
+    /// Prepares a connection to a Redis, with the configured deadlines.
+    fn redis(&self, url: &SecretUrl) -> Result<Redis, QueueError> {
+        let deadlines = Deadlines {
+            connect: self.config.redis.connect_timeout,
+            command: self.config.redis.command_timeout,
+        };
+        Redis::open_within(url.expose(), deadlines)
     }
 
     /// Builds what fences deletes: Quay's lock where a Redis for it is configured. No
     /// connection is made yet; when Redis is out of reach, the job that needs it says so.
     pub(crate) fn locking(&self) -> Result<Locking, Failure> {
         match &self.config.redis.locks_url {
-            Some(url) => Ok(Locking::Redis(Locks::new(Redis::open(url.expose())?))),
+            Some(url) => Ok(Locking::Redis(Locks::new(self.redis(url)?))),
             None => Ok(Locking::Standalone),
         }
     }
@@ -68,8 +78,7 @@ impl App {
         let Some(url) = &self.config.redis.queue_url else {
             return Ok(None);
         };
-        let redis = Redis::open(url.expose())?;
-        Ok(Some(Client::new(RedisStore::new(redis))))
+        Ok(Some(Client::new(RedisStore::new(self.redis(url)?))))
     }
 
     /// Builds what a job is given; the gate is shut until [`check_schema`] opened it.
@@ -148,6 +157,8 @@ pub(crate) fn settings(config: &Config) -> Settings {
     let (registry, gc) = (&config.registry, &config.gc);
     Settings {
         garbage_collection: registry.feature_garbage_collection,
+        repository_garbage_collection: registry.feature_repository_garbage_collection,
+        namespace_garbage_collection: registry.feature_namespace_garbage_collection,
         immutable_tags: registry.feature_immutable_tags,
         immutable_tags_can_expire: registry.feature_immutable_tags_can_expire,
         quota_management: registry.feature_quota_management,

@@ -14,8 +14,24 @@ use redis::{AsyncConnectionConfig, FromRedisValue, aio::MultiplexedConnection};
 
 use crate::{QueueError, server};
 
-/// Longest time until a connection stands, and until a command is answered.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
+/// Longest times on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadlines {
+    /// Until a connection stands.
+    pub connect: Duration,
+    /// Until a command is answered; a blocking wait has its own.
+    pub command: Duration,
+}
+
+impl Default for Deadlines {
+    /// Five seconds each.
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            command: Duration::from_secs(5),
+        }
+    }
+}
 
 /// Stands for one Redis server; cheap to clone, all clones share one connection.
 ///
@@ -29,6 +45,7 @@ pub struct Redis {
 struct Inner {
     client: Client,
     place: String,
+    deadlines: Deadlines,
     current: Mutex<Current>,
     opening: tokio::sync::Mutex<()>,
 }
@@ -42,6 +59,7 @@ struct Current {
 
 impl Redis {
     /// Connects, and so finds out at once when host, port or password are wrong.
+    /// [`Deadlines::default`] hold.
     ///
     /// `url` is `redis://[user:password@]host:port/database`, `rediss://` for TLS (checked
     /// against the system's certificates), or `unix:///path`. Takes at most 5 s.
@@ -51,8 +69,18 @@ impl Redis {
     /// [`QueueError::Url`], [`QueueError::Unreachable`], [`QueueError::Credentials`].
     pub async fn connect(url: &str) -> Result<Self, QueueError> {
         let redis = Self::open(url)?;
-        redis.command::<String>("PING", &redis::cmd("PING")).await?;
+        redis.ping().await?;
         Ok(redis)
+    }
+
+    /// Finds out whether the server answers. One round trip.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::command`].
+    pub async fn ping(&self) -> Result<(), QueueError> {
+        self.command::<String>("PING", &redis::cmd("PING")).await?;
+        Ok(())
     }
 
     /// Prepares a connection without opening it; the first command does.
@@ -61,15 +89,25 @@ impl Redis {
     ///
     /// [`QueueError::Url`].
     pub fn open(url: &str) -> Result<Self, QueueError> {
-        let (client, place) = server::of(url)?;
-        Ok(Self::of(client, place))
+        Self::open_within(url, Deadlines::default())
     }
 
-    fn of(client: Client, place: String) -> Self {
+    /// Prepares a connection with deadlines of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::Url`].
+    pub fn open_within(url: &str, deadlines: Deadlines) -> Result<Self, QueueError> {
+        let (client, place) = server::of(url)?;
+        Ok(Self::of(client, place, deadlines))
+    }
+
+    fn of(client: Client, place: String, deadlines: Deadlines) -> Self {
         Self {
             inner: Arc::new(Inner {
                 client,
                 place,
+                deadlines,
                 current: Mutex::default(),
                 opening: tokio::sync::Mutex::default(),
             }),
@@ -82,7 +120,8 @@ impl Redis {
     /// another's runtime takes its own.
     #[must_use]
     pub fn separate(&self) -> Self {
-        Self::of(self.inner.client.clone(), self.inner.place.clone())
+        let inner = &self.inner;
+        Self::of(inner.client.clone(), inner.place.clone(), inner.deadlines)
     }
 
     /// Host and port (or the socket's path), for messages.
@@ -94,7 +133,7 @@ impl Redis {
     ///
     /// # Errors
     ///
-    /// [`QueueError::Unreachable`] after 5 s at the latest, or what the server refused.
+    /// [`QueueError::Unreachable`] when a deadline passed, or what the server refused.
     pub async fn command<T: FromRedisValue>(
         &self,
         verb: &'static str,
@@ -186,20 +225,20 @@ impl Redis {
             if let Some(open) = self.current() {
                 return Ok(open);
             }
-            let connection = self.dial(DEADLINE).await?;
+            let connection = self.dial(self.inner.deadlines.command).await?;
             let mut current = self.lock();
             current.number += 1;
             current.connection = Some(connection.clone());
             Ok((current.number, connection))
         };
-        tokio::time::timeout(DEADLINE, opening)
+        tokio::time::timeout(self.inner.deadlines.connect, opening)
             .await
             .unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
     }
 
     async fn dial(&self, answer_within: Duration) -> Result<MultiplexedConnection, RedisError> {
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(DEADLINE))
+            .set_connection_timeout(Some(self.inner.deadlines.connect))
             .set_response_timeout(Some(answer_within));
         self.inner
             .client

@@ -32,7 +32,7 @@ pub use backend::{
     Ack, AckLayer, Backend, Keeper, KnownKind, PoolConfig, PoolHandle, PoolStatus, Taken,
 };
 pub use client::Client;
-pub use connect::Redis;
+pub use connect::{Deadlines, Redis};
 pub use envelope::{Envelope, LARGEST_PAYLOAD_BYTES, LONGEST_FIELD_BYTES};
 pub use error::QueueError;
 pub use job::{Job, Schedule, Source};

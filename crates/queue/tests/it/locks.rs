@@ -167,3 +167,34 @@ async fn a_hold_that_ended_is_not_released_under_its_next_holder() {
     assert!(!locks.release(ended).await.unwrap());
     assert_eq!(quay.release().await, 0, "still Quay's");
 }
+
+#[tokio::test]
+async fn a_renewed_hold_lasts_longer_and_an_ended_one_is_not_taken_again() {
+    let name = unique_name("LARGE_GARBAGE_COLLECTION");
+    let locks = Locks::new(connect().await);
+    let hold = locks.try_acquire(&name, SOON).await.unwrap().unwrap();
+    let hold = locks.renew(hold, TTL * 10).await.unwrap().unwrap();
+    assert!(hold.time_left() > TTL * 9, "{:?}", hold.time_left());
+    let mut quay = Quay::with(&name).await;
+    let mut ttl = cmd("PTTL");
+    ttl.arg(&quay.lock);
+    let left_ms: u128 = quay.send(&ttl).await;
+    assert!(left_ms > (TTL * 9).as_millis(), "{left_ms}");
+    assert!(!quay.acquire().await, "still ours");
+    assert!(locks.release(hold).await.unwrap());
+
+    let short = Duration::from_millis(30);
+    let ended = locks.try_acquire(&name, short).await.unwrap().unwrap();
+    wait_for("the lock to end", SOON, async || {
+        quay.acquire().await.then_some(())
+    })
+    .await;
+    assert!(locks.renew(ended, TTL).await.unwrap().is_none());
+    assert_eq!(quay.release().await, 0, "still Quay's");
+    let free = locks.try_acquire(&name, short).await.unwrap().unwrap();
+    wait_for("the lock to end", SOON, async || {
+        free.time_left().is_zero().then_some(())
+    })
+    .await;
+    assert!(locks.renew(free, TTL).await.unwrap().is_none(), "nobody's");
+}
