@@ -347,7 +347,7 @@ fn report(
     if dry_run {
         #[expect(clippy::print_stderr, reason = "standard output is the list alone")]
         {
-            eprintln!("{kind}: would remove {done} ({seconds:.1} s); nothing was changed");
+            eprintln!("{kind}: a dry run: {done} ({seconds:.1} s); nothing was changed");
         }
         return Ok(());
     }

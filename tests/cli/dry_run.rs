@@ -62,7 +62,7 @@ async fn prints_the_same_for_people_and_programs() {
         .run(&dry)
         .await
         .expect(0)
-        .says(&["would remove", "nothing was changed"]);
+        .says(&["a dry run", "nothing was changed"]);
     let json = program
         .run(&[&dry[..], &["--format=json"]].concat())
         .await
