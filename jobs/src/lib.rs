@@ -4,6 +4,8 @@
 mod collector;
 pub mod ctx;
 pub mod gate;
+mod large_lock;
+mod purger;
 pub mod settings;
 
 pub use ctx::{Audit, Ctx, Doomed, Locking, Options, Preview, Progress, Step};
@@ -29,7 +31,11 @@ jobs! {
     blob_gc::BlobGc,
     expired_tokens::ExpiredTokens,
     leak_sweep::LeakSweep,
+    namespace_purge::NamespacePurge,
+    namespace_purge_sweep::NamespacePurgeSweep,
     permission_recompute::PermissionRecompute,
+    repository_purge::RepositoryPurge,
+    repository_purge_sweep::RepositoryPurgeSweep,
     tag_expiry::TagExpiry,
     tag_expiry_sweep::TagExpirySweep,
     upload_cleanup::UploadCleanup,

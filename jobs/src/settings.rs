@@ -15,6 +15,10 @@ use quayhand_queue::JobError;
 pub struct Settings {
     /// Quay `FEATURE_GARBAGE_COLLECTION`: off stops every job that deletes content.
     pub garbage_collection: bool,
+    /// Quay `FEATURE_REPOSITORY_GARBAGE_COLLECTION`: off, deleted repositories keep their rows.
+    pub repository_garbage_collection: bool,
+    /// Quay `FEATURE_NAMESPACE_GARBAGE_COLLECTION`: off, deleted namespaces keep their rows.
+    pub namespace_garbage_collection: bool,
     /// Quay `FEATURE_IMMUTABLE_TAGS`: the column `immutable` means something.
     pub immutable_tags: bool,
     /// Quay `FEATURE_IMMUTABLE_TAGS_CAN_EXPIRE`: immutable tags expire like others.
@@ -62,6 +66,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             garbage_collection: true,
+            repository_garbage_collection: true,
+            namespace_garbage_collection: true,
             immutable_tags: false,
             immutable_tags_can_expire: false,
             quota_management: false,
@@ -72,7 +78,7 @@ impl Default for Settings {
             read_only: false,
             app_specific_tokens: true,
             expired_token_window: Some(Duration::from_hours(24)),
-            upload_window: Duration::from_mins(2_880),
+            upload_window: Duration::from_hours(48),
             clean_upload_folder: true,
             standalone: false,
             leak_grace: Duration::from_hours(24),
@@ -112,6 +118,33 @@ impl Settings {
         refuse(
             !self.garbage_collection,
             "FEATURE_GARBAGE_COLLECTION is off",
+        )
+    }
+
+    /// Refuses when deleted repositories must not be purged now.
+    ///
+    /// # Errors
+    ///
+    /// [`JobError::Refused`] that names the setting.
+    pub fn check_may_purge_repositories(&self) -> Result<(), JobError> {
+        self.check_may_delete()?;
+        refuse(
+            !self.repository_garbage_collection,
+            "FEATURE_REPOSITORY_GARBAGE_COLLECTION is off",
+        )
+    }
+
+    /// Refuses when deleted namespaces must not be purged now. That purges their
+    /// repositories, so both flags count.
+    ///
+    /// # Errors
+    ///
+    /// [`JobError::Refused`] that names the setting.
+    pub fn check_may_purge_namespaces(&self) -> Result<(), JobError> {
+        self.check_may_purge_repositories()?;
+        refuse(
+            !self.namespace_garbage_collection,
+            "FEATURE_NAMESPACE_GARBAGE_COLLECTION is off",
         )
     }
 }

@@ -170,6 +170,10 @@ impl Default for Gc {
 pub struct Registry {
     /// Quay `FEATURE_GARBAGE_COLLECTION`: off stops every job that deletes content.
     pub feature_garbage_collection: bool,
+    /// Quay `FEATURE_REPOSITORY_GARBAGE_COLLECTION`: off, deleted repositories are not purged.
+    pub feature_repository_garbage_collection: bool,
+    /// Quay `FEATURE_NAMESPACE_GARBAGE_COLLECTION`: off, deleted namespaces are not purged.
+    pub feature_namespace_garbage_collection: bool,
     /// Quay `FEATURE_IMMUTABLE_TAGS`: immutable tags are kept.
     pub feature_immutable_tags: bool,
     /// Quay `FEATURE_IMMUTABLE_TAGS_CAN_EXPIRE`: they expire all the same.
@@ -202,13 +206,15 @@ impl Default for Registry {
     fn default() -> Self {
         Self {
             feature_garbage_collection: true,
+            feature_repository_garbage_collection: true,
+            feature_namespace_garbage_collection: true,
             feature_immutable_tags: false,
             feature_immutable_tags_can_expire: false,
             feature_quota_management: false,
             quota_invalidate_totals: true,
             feature_app_specific_tokens: true,
             expired_app_specific_token_gc: Some(Duration::from_hours(24)),
-            blobupload_deletion_date_threshold: Duration::from_mins(2_880),
+            blobupload_deletion_date_threshold: Duration::from_hours(48),
             clean_blob_upload_folder: true,
             disable_pushes: false,
             account_recovery_mode: false,

@@ -1,7 +1,10 @@
 //! What the daemon is told by its configuration, and what of it can change while it runs.
 use std::{collections::BTreeMap, time::Duration};
 
-use quayhand_jobs::{blob_gc::BlobGc, tag_expiry_sweep::TagExpirySweep};
+use quayhand_jobs::{
+    blob_gc::BlobGc, namespace_purge_sweep::NamespacePurgeSweep,
+    repository_purge_sweep::RepositoryPurgeSweep, tag_expiry_sweep::TagExpirySweep,
+};
 use quayhand_queue::{Job, PoolConfig, Queue, Schedule};
 
 use crate::config::{Config, LogLevel};
@@ -54,7 +57,12 @@ impl Plan {
         // The configuration knows the queues of this build only, so every name is one.
         let slots = names.filter_map(|name| Some((name.parse().ok()?, config.concurrency(name))));
         let sweep = Schedule::Every(config.gc.sweep_interval);
-        let sweeps = [TagExpirySweep::KIND, BlobGc::KIND];
+        let sweeps = [
+            TagExpirySweep::KIND,
+            RepositoryPurgeSweep::KIND,
+            NamespacePurgeSweep::KIND,
+            BlobGc::KIND,
+        ];
         Self {
             slots: slots.collect(),
             lease: config.worker.lease,

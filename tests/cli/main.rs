@@ -6,6 +6,7 @@
 //! - `flags.rs`: Quay's flags
 //! - `refusals/`, `drift.rs`: bad input, and a schema that is not known
 //! - `tombs.rs`, `blob_gc.rs`, `hold.rs`: removing objects, and what fences it
+//! - `purge.rs`: what owners deleted
 //! - `help.rs`, `snapshots/`: what the verbs say; `lists.rs`, `migrate.rs`: what they answer
 //! - `interruption.rs`: runs that are stopped, killed, or not alone
 
@@ -21,6 +22,7 @@ mod lists;
 mod migrate;
 mod oracle;
 mod program;
+mod purge;
 mod quay_config;
 mod refusals;
 mod scene;

@@ -99,12 +99,15 @@ fn other_flags_follow_pythons_rules_as_far_as_they_are_certain() {
 
 #[test]
 fn every_flag_is_read() {
-    let text = "FEATURE_GARBAGE_COLLECTION: off\nFEATURE_IMMUTABLE_TAGS: on\nFEATURE_IMMUTABLE_TAGS_CAN_EXPIRE: on\n\
+    let text = "FEATURE_GARBAGE_COLLECTION: off\nFEATURE_REPOSITORY_GARBAGE_COLLECTION: off\n\
+                FEATURE_NAMESPACE_GARBAGE_COLLECTION: off\nFEATURE_IMMUTABLE_TAGS: on\nFEATURE_IMMUTABLE_TAGS_CAN_EXPIRE: on\n\
                 FEATURE_QUOTA_MANAGEMENT: on\nQUOTA_INVALIDATE_TOTALS: off\nDISABLE_PUSHES: on\n\
                 ACCOUNT_RECOVERY_MODE: on\nSETUP_COMPLETE: on\nREGISTRY_STATE: readonly\n";
     let config = Setup::new().quay(text).load();
     let expected = Registry {
         feature_garbage_collection: false,
+        feature_repository_garbage_collection: false,
+        feature_namespace_garbage_collection: false,
         feature_immutable_tags: true,
         feature_immutable_tags_can_expire: true,
         feature_quota_management: true,
@@ -113,6 +116,7 @@ fn every_flag_is_read() {
         account_recovery_mode: true,
         setup_complete: true,
         registry_state: RegistryState::Readonly,
+        ..Registry::default()
     };
     assert_eq!(config.registry, expected);
     refused(

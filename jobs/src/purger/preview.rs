@@ -1,0 +1,31 @@
+//! Showing what a purge would delete.
+use quayhand_model::purge;
+use quayhand_queue::Done;
+use quayhand_storage::{Digest, LegacyUuid, ObjectPath};
+
+use crate::{Ctx, Doomed};
+
+/// Shows what a purge would delete, and changes nothing.
+pub(crate) fn show(ctx: &Ctx, (rows, objects): purge::Loss) -> Done {
+    let mut done = Done::default();
+    let Some(preview) = &ctx.options.preview else {
+        return done;
+    };
+    for row in rows {
+        let (table, id) = (row.table, row.id);
+        preview.show(&Doomed::Row { table, id });
+        done.add(table, 1);
+    }
+    for object in objects {
+        let digest = Digest::from_bytes(object.digest);
+        let path = match object.legacy_uuid.as_deref().map(str::parse::<LegacyUuid>) {
+            None => ObjectPath::cas(&digest),
+            Some(Ok(uuid)) => ObjectPath::legacy(&uuid),
+            Some(Err(_)) => continue,
+        };
+        let (location, path) = (object.location.as_str(), &path.to_string());
+        preview.show(&Doomed::Object { location, path });
+        done.add("objects", 1);
+    }
+    done
+}
