@@ -10,6 +10,7 @@ use quayhand_model::{
     DbError,
     gc::{self, Candidate, Collected, Quota, Rules, Work},
 };
+pub(crate) use quayhand_queue::chain;
 use quayhand_queue::{Done, JobError};
 
 use crate::{Ctx, Step};
@@ -360,15 +361,4 @@ pub(crate) fn is_outage(error: &DbError) -> bool {
         DbError::Row { .. } => false,
         _ => true,
     }
-}
-
-/// Writes an error with all its causes in one line.
-pub(crate) fn chain(error: &DbError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -3,7 +3,7 @@ use std::{error::Error, process::ExitCode};
 
 use quayhand_jobs::Gate;
 use quayhand_model::{DbError, migrate::MigrateError};
-use quayhand_queue::{JobError, QueueError};
+use quayhand_queue::{JobError, QueueError, chain};
 use quayhand_storage::StorageError;
 
 use super::output::Format;
@@ -109,20 +109,6 @@ fn exit_of_db(error: &DbError) -> Exit {
         DbError::Schema(_) => Exit::Schema,
         _ => Exit::Database,
     }
-}
-
-/// Writes an error with its causes, each once: some repeat what they wrap.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.ends_with(&said) {
-            text = format!("{text}: {said}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 impl From<ConfigError> for Failure {

@@ -1,12 +1,9 @@
 //! `quayhand run`: the daemon.
-use std::{
-    process::ExitCode,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{process::ExitCode, sync::Arc};
 
 use clap::Args as ClapArgs;
 use quayhand_jobs::{Ctx, Options, registry};
-use quayhand_queue::Client;
+use quayhand_queue::{Client, chain};
 
 use super::{App, Failure, app::settings, output::Format};
 use crate::{
@@ -45,27 +42,24 @@ pub(crate) async fn run(config: Config, sources: Sources) -> Result<ExitCode, Fa
         base,
     });
     let outcome = supervisor.run(signals).await;
-    outcome.map_err(|error| Failure::new(error.exit(), error.to_string()))?;
+    outcome.map_err(|error| Failure::new(error.exit(), chain(&error)))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Reads the configuration again when told to. What takes a restart is named and stays.
-fn reload(sources: Sources, config: Config, base: Ctx) -> Reload<Ctx> {
-    let last = Mutex::new(config);
+/// Reads the configuration again when told to. What takes a restart is named, every time, as
+/// long as it differs from what the daemon was started with.
+fn reload(sources: Sources, started_with: Config, base: Ctx) -> Reload<Ctx> {
     Arc::new(move || {
         let new = Config::load(&sources)?;
-        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut needs_restart = last.changed_keys(&new);
+        let mut needs_restart = started_with.changed_keys(&new);
         needs_restart.retain(|key| !Plan::can_change(key));
         let base = Ctx {
             settings: Arc::new(settings(&new)),
             concurrency: new.concurrency(quayhand_jobs::queues::GC.as_str()),
             ..base.clone()
         };
-        let plan = Plan::of(&new);
-        *last = new;
         Ok(Reloaded {
-            plan,
+            plan: Plan::of(&new),
             base,
             needs_restart,
         })

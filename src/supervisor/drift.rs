@@ -6,10 +6,11 @@ use quayhand_model::{
     Db, DbError,
     drift::{self, Drift},
 };
+use quayhand_queue::chain;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{chain, patience::Patience};
+use super::patience::Patience;
 
 /// How often the schema is looked at.
 const CHECK_EVERY: Duration = Duration::from_mins(10);

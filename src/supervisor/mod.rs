@@ -163,19 +163,3 @@ pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 fn queues<C: Send + Sync + 'static>(registry: &Registry<C>) -> BTreeSet<Queue> {
     registry.iter().map(|entry| entry.queue.clone()).collect()
 }
-
-/// Writes an error with everything that caused it.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let part = error.to_string();
-        // Some errors show their cause themselves.
-        if !text.ends_with(&part) {
-            text.push_str(": ");
-            text.push_str(&part);
-        }
-        cause = error.source();
-    }
-    text
-}

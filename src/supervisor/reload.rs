@@ -3,7 +3,8 @@ use std::sync::Arc;
 
 use tracing::{error, info, warn};
 
-use super::{JobContext, Plan, Reloaded, chain, scheduler, steps::Running, systemd};
+use super::{JobContext, Plan, Reloaded, scheduler, steps::Running, systemd};
+use quayhand_queue::chain;
 
 impl<C: JobContext> Running<C> {
     /// Reads the configuration again and applies what can change; one that cannot be used leaves

@@ -39,7 +39,7 @@ pub use job::{Job, Schedule, Source};
 pub use lock::{Hold, LockError, Locks};
 pub use memory::MemoryStore;
 pub use name::{BadName, Queue};
-pub use outcome::{Done, JobError};
+pub use outcome::{Done, JobError, chain};
 pub use placement::{Placement, RawJob};
 pub use policy::{Backoff, Policy};
 pub use registry::{Entry, Registry};

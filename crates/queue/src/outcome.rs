@@ -103,10 +103,10 @@ impl<E: std::error::Error + Send + Sync + 'static> From<E> for JobError {
 impl fmt::Display for JobError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Retry(source) => write_chain(f, source.as_ref()),
+            Self::Retry(source) => f.write_str(&chain(source.as_ref())),
             Self::Unavailable { source, again_in } => {
-                write_chain(f, source.as_ref())?;
-                write!(f, "; again in {again_in:?}")
+                let source = chain(source.as_ref());
+                write!(f, "{source}; again in {again_in:?}")
             }
             Self::Partial { done, left } => write!(f, "{done}; left: {}", left.join("; ")),
             Self::Dead { reason } => write!(f, "can never succeed: {reason}"),
@@ -116,25 +116,20 @@ impl fmt::Display for JobError {
     }
 }
 
-/// Writes an error with all its causes in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    struct Chain<'a>(&'a dyn std::error::Error);
-    impl fmt::Display for Chain<'_> {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write_chain(f, self.0)
-        }
-    }
-    Chain(error).to_string()
-}
-
-fn write_chain(f: &mut fmt::Formatter<'_>, error: &dyn std::error::Error) -> fmt::Result {
-    write!(f, "{error}")?;
+/// Returns an error with all its causes in one line; a cause that the error shows itself is
+/// not said twice.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        write!(f, ": {error}")?;
+        let said = error.to_string();
+        if !text.ends_with(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
         cause = error.source();
     }
-    Ok(())
+    text
 }
 
 #[cfg(test)]

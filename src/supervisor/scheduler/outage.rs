@@ -2,7 +2,8 @@
 use std::time::{Duration, Instant};
 
 use super::RoundError;
-use crate::supervisor::{chain, patience::Patience};
+use crate::supervisor::patience::Patience;
+use quayhand_queue::chain;
 
 /// The time since something went wrong in every round.
 pub(super) struct Outage {
