@@ -4,7 +4,7 @@
 CARGO ?= cargo
 FLAGS ?= --locked
 
-.PHONY: help demo test lint doc packages
+.PHONY: help demo test lint doc packages bench-gc
 
 help: ## Shows this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -26,3 +26,6 @@ lint: ## Checks the formatting of every file and every lint
 
 doc: ## Builds the documentation, without warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(FLAGS) --workspace --no-deps
+
+bench-gc: packages ## Times collecting beside one hand-written transaction (QUAYHAND_BENCH_TAGS, _RUNS)
+	$(CARGO) bench $(FLAGS) --bench gc

@@ -1,0 +1,24 @@
+//! What one run came to.
+
+/// The figures of one run; those a way does not have are 0.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Figures {
+    pub(crate) seconds: f64,
+    pub(crate) statements: f64,
+    pub(crate) peak_mib: f64,
+    pub(crate) p50_ms: f64,
+    pub(crate) longest_ms: f64,
+}
+
+/// Returns the middle value.
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<_> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Turns a count into a float; counts of a benchmark are far below what a float holds.
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+pub(crate) fn float(count: u64) -> f64 {
+    count as f64
+}
