@@ -11,6 +11,7 @@
 //! - `interruption.rs`: runs that are stopped, killed, or not alone
 
 mod blob_gc;
+mod cleanup;
 mod drift;
 mod dry_run;
 mod flags;

@@ -34,7 +34,10 @@ async fn collected() -> Scene {
         a_day_passes(&scene).await;
     }
     assert!(BlobGc::all(&scene.ctx).unwrap().await.is_ok());
-    assert_eq!(scene.number("select count(*) from quayhand_sighting").await, 0);
+    assert_eq!(
+        scene.number("select count(*) from quayhand_sighting").await,
+        0
+    );
     scene
 }
 
@@ -390,4 +393,39 @@ async fn stops_when_told_and_refuses_where_a_setting_says_so() {
         scene.number("select count(*) from quayhand_sighting").await,
         0
     );
+}
+
+#[tokio::test]
+async fn what_a_pusher_is_tagging_is_passed_by_and_looked_at_again() {
+    let scene = collected().await;
+    scene
+        .execute(
+            "delete from tagnotificationsuccess;
+             update tag set linked_tag_id = null where linked_tag_id is not null;
+             create table lost as select * from tag where manifest_id =
+                 (select max(manifest_id) from tag where lifetime_end_ms is null);
+             delete from tag where id in (select id from lost)",
+        )
+        .await;
+    assert!(JOB.run(&scene.ctx).await.unwrap().of("leaks seen") > 0);
+    a_day_passes(&scene).await;
+    let pusher = scene.server.connect(&scene.database).await.unwrap();
+    pusher
+        .batch_execute("begin; insert into tag select * from lost")
+        .await
+        .unwrap();
+    let done = JOB.run(&scene.ctx).await.unwrap();
+    assert_eq!((done.of("manifests"), done.of("postponed")), (0, 1));
+    pusher.batch_execute("rollback").await.unwrap();
+    // The pusher gave up: the next look takes it, and what only it held.
+    scene
+        .execute("update quayhand_recheck set not_before = clock_timestamp()")
+        .await;
+    let settle = TagExpiry {
+        rechecks: true,
+        ..TagExpiry::default()
+    };
+    assert!(settle.run(&scene.ctx).await.unwrap().of("manifests") > 0);
+    let lost = "select count(*) from manifest where id in (select manifest_id from lost)";
+    assert_eq!(scene.number(lost).await, 0);
 }

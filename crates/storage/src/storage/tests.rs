@@ -192,3 +192,25 @@ fn keeps_the_order_of_preference() {
         ["a", "b"]
     );
 }
+
+#[tokio::test]
+async fn lists_uploads_alone_and_tells_sizes() {
+    const UPLOAD: &str = "0b9f3a5e-7c1d-4e2f-8a6b-1c2d3e4f5a6b";
+    let fixture = Fixture::new();
+    let keys = async || {
+        let listing = fixture.storage.list_uploads("a").await.unwrap();
+        let objects: Vec<StoredObject> = listing.try_collect().await.unwrap();
+        let keys = objects.into_iter().map(|object| object.key);
+        keys.collect::<Vec<_>>()
+    };
+    assert!(keys().await.is_empty(), "no such folder is an empty list");
+    let blob = fixture.put("a", "a blob").await;
+    let upload = ObjectPath::upload(&UPLOAD.parse().unwrap());
+    let written = fixture.storage.put("a", &upload, "chunks!".into()).await;
+    written.unwrap();
+    assert_eq!(keys().await, [upload.to_string()]);
+    let size = async |path| fixture.storage.size_bytes("a", path).await.unwrap();
+    assert_eq!(size(&blob).await, Some(6));
+    assert_eq!(size(&upload).await, Some(7));
+    assert_eq!(size(&self::blob("another")).await, None);
+}
