@@ -89,11 +89,6 @@ const RULES: &[Rule] = &[
         "must be at least 1s",
     ),
     (
-        "worker.lease_renewal",
-        |c| !c.worker.lease_renewal.is_zero() && c.worker.lease_renewal * 2 <= c.worker.lease,
-        "must be above 0 and at most half of `worker.lease`, so that one lost renewal costs no job",
-    ),
-    (
         "gc.sweep_interval",
         |c| c.gc.sweep_interval >= Duration::from_secs(1),
         "must be at least 1s",

@@ -26,7 +26,7 @@ const KEYS: &[Key] = keys! {
     }
     redis { queue_url, locks_url, cache_url, connect_timeout, command_timeout }
     storage { locations, preference }
-    worker { concurrency, lease, lease_renewal, drain_timeout }
+    worker { concurrency, lease, drain_timeout }
     gc {
         sweep_interval, batch_tags, recheck_after, tombstone_grace, blob_lock_ttl, blob_hold,
         leak_grace, max_objects_per_run, standalone,

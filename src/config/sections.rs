@@ -92,10 +92,9 @@ pub struct Worker {
     /// Jobs of one queue that run at once, where the queue has no number of its own. 0: as many as
     /// there are cores.
     pub concurrency: usize,
-    /// A job whose worker is silent for this long is given to another.
+    /// A job whose worker is silent for this long is given to another. A worker says that it
+    /// still has its job every third of it.
     pub lease: Duration,
-    /// How often a worker says that it still has its job.
-    pub lease_renewal: Duration,
     /// How long running jobs may go on after a request to stop. 0: they are cancelled at once.
     pub drain_timeout: Duration,
 }
@@ -105,7 +104,6 @@ impl Default for Worker {
         Self {
             concurrency: 0,
             lease: Duration::from_secs(30),
-            lease_renewal: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(25),
         }
     }
