@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use quayhand_testkit::{
-    golden::{Golden, RowKey},
+    golden::{Golden, RowKey, quota_rows},
     shared_or_skip, wait_for,
 };
 
@@ -100,6 +100,16 @@ async fn collect_and_purge(name: &str) -> Difference {
     program.run(&arguments).await.expect(0);
     purges_what_it_announces(&scene, &program, &REPOSITORY_PURGE).await;
     is_done(&scene, &program, &REPOSITORY_PURGE).await;
+    if !golden.flags().expect("flags")["QUOTA_MANAGEMENT"] {
+        let totals = quota_rows(scene.server, &scene.database)
+            .await
+            .expect("totals");
+        assert_eq!(
+            totals,
+            golden.quota_after().expect("totals"),
+            "{name}: totals"
+        );
+    }
     Difference::of(&scene, &golden, &files).await
 }
 

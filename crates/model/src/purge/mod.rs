@@ -8,10 +8,12 @@
 //!
 //! - `repository.rs`: finding marked repositories, their last transaction
 //! - `repository_rows.rs`: the tables that hang on a repository
-//! - `namespace.rs`: finding due markers, preparing, the last transaction
+//! - `due.rs`: when a deleted namespace may be purged
+//! - `namespace.rs`: preparing one, its last transaction
 //! - `namespace_rows.rs`: the tables that hang on a user
 //! - `robot.rs`: which robots belong to a deleted namespace
 //! - `preview.rs`: what a purge would delete
+mod due;
 mod namespace;
 mod namespace_rows;
 mod preview;
@@ -20,9 +22,8 @@ mod repository_rows;
 mod robot;
 mod rows;
 
-pub use namespace::{
-    DeletedNamespace, NamespaceState, due_namespaces, finish_namespace, prepare_namespace,
-};
+pub use due::{DeletedNamespace, due_namespaces};
+pub use namespace::{NamespaceState, finish_namespace, prepare_namespace};
 pub use namespace_rows::drop_namespace_rows;
 pub use preview::{Loss, preview_namespaces, preview_repositories};
 pub use repository::{MarkedRepository, finish_repository, marked_repositories};

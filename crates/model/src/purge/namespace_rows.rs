@@ -4,7 +4,7 @@
 //! the marker (which goes last) and of mirrors that pull as a robot: a robot that somebody
 //! else's mirror needs stays.
 use super::{
-    namespace,
+    due,
     rows::{self, Step, step},
 };
 use crate::{Conn, DbError, db::Sql};
@@ -171,7 +171,7 @@ pub async fn drop_namespace_rows(
     at_most: u32,
     as_of_ms: Option<i64>,
 ) -> Result<u64, DbError> {
-    if !namespace::lock(conn, namespace_id, as_of_ms).await? {
+    if !due::lock(conn, namespace_id, as_of_ms).await? {
         return Ok(0);
     }
     rows::run(conn, STEPS, &[namespace_id], at_most).await

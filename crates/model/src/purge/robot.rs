@@ -14,7 +14,7 @@
 //! - a robot as which somebody else's mirror pulls stays.
 //!
 //! A robot that stays is in nobody's way: no foreign key leads from it to its namespace.
-use super::{namespace, namespace_rows, rows};
+use super::{due, namespace_rows, rows};
 use crate::{
     Conn, DbError,
     db::{Param, Sql},
@@ -88,7 +88,7 @@ pub async fn drop_robots(
     at_most: u32,
     as_of_ms: Option<i64>,
 ) -> Result<u64, DbError> {
-    if !namespace::lock(conn, namespace_id, as_of_ms).await? {
+    if !due::lock(conn, namespace_id, as_of_ms).await? {
         return Ok(0);
     }
     let found = find(conn, namespace_id, ROBOTS).await?;

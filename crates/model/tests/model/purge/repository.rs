@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use quayhand_model::{
-    gc::{self, Rules, Switches},
+    gc::{self, Rules, Switches, Work},
     purge::{self, Ending},
 };
 use quayhand_testkit::wait_for;
@@ -281,4 +281,61 @@ async fn large_tables_go_in_pieces() {
     }
     assert_eq!(pieces, [1_000, 1_000, 500]);
     assert_eq!(place.purge(repository, 10).await.unwrap(), Ending::Purged);
+}
+
+#[tokio::test]
+async fn a_batch_that_began_before_the_mark_ends_first() {
+    let place = Place::new().await;
+    let owner = place.user("org", false, "now()").await;
+    let repository = place.repository(owner, "app").await;
+    let manifest = place.manifest(repository, None).await;
+    place
+        .run(&format!(
+            "{}; update tag set immutable = false, lifetime_end_ms = 1",
+            tag_of(repository, manifest)
+        ))
+        .await;
+    let (arrived, mut arrivals) = mpsc::unbounded_channel();
+    let (go_on, gate) = tokio::sync::watch::channel(false);
+    let rules = Rules {
+        switches: Switches::default().pausing(move |at| {
+            let (arrived, mut gate) = (arrived.clone(), gate.clone());
+            async move {
+                if at == "tags locked" {
+                    arrived.send(()).ok();
+                    gate.wait_for(|open| *open).await.ok();
+                }
+            }
+            .boxed()
+        }),
+        ..Rules::default()
+    };
+    let work = Work {
+        repositories: &[repository],
+        carried: &[],
+        at_most: 100,
+    };
+    let (db, free) = (place.db.clone(), Rules::default());
+    let collector = async {
+        let batch = db.transaction(async |tx| gc::collect_batch(tx, work, &rules).await);
+        batch.await.unwrap()
+    };
+    let purger = async {
+        arrivals.recv().await;
+        // The name of old is free at once; the state is what a purge waits for.
+        let pusher = place.other().await;
+        let mark = format!("update repository set state = 3 where id = {repository}");
+        let marking = pusher.batch_execute(&mark);
+        let purge = async {
+            let early = place
+                .db
+                .transaction(async |tx| gc::purge_batch(tx, repository, 100, &free).await);
+            assert_eq!(early.await.unwrap(), None, "the collector has it");
+            go_on.send(true).unwrap();
+        };
+        futures::join!(marking, purge).0.unwrap();
+    };
+    let (collected, ()) = futures::join!(collector, purger);
+    assert_eq!((collected.tags, collected.manifests), (1, 1));
+    assert_eq!(place.purge(repository, 100).await.unwrap(), Ending::Purged);
 }
