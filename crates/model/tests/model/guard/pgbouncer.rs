@@ -117,8 +117,9 @@ async fn transactions_carry_their_limits_and_sessions_keep_none() {
         .await;
     assert_eq!(ended.unwrap_err().code(), Some("57014"));
     // Nothing limits a plain scope on the server, so we give up ourselves and stop it there.
-    let ended = statements.scope(async |conn| claim(conn, "a").await).await;
-    assert!(matches!(ended, Err(DbError::Lost { .. })), "{ended:?}");
+    let ended = statements.scope(async |conn| claim(conn, "a").await);
+    let ended = tokio::time::timeout(DEADLINE, ended).await;
+    assert!(matches!(ended, Ok(Err(DbError::Lost { .. }))), "{ended:?}");
     statements.close().await;
     let sessions = lab.sessions().await;
     assert!(sessions.iter().all(|session| !session.waits_for_lock));
