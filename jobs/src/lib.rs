@@ -4,7 +4,9 @@
 mod collector;
 pub mod ctx;
 pub mod gate;
+mod handing;
 mod large_lock;
+mod loss;
 mod purger;
 pub mod settings;
 

@@ -11,9 +11,9 @@
 //!
 //! Running it twice is safe: every transaction looks at the marker again under its lock.
 use crate::{
-    collector,
+    collector, loss,
     prelude::*,
-    purger::{self, Purger},
+    purger::Purger,
 };
 
 /// Namespaces that one statement lists.
@@ -107,5 +107,5 @@ async fn preview(ctx: &Ctx, ids: Vec<i64>) -> Result<Done, JobError> {
     let loss = db
         .read_only_transaction(async |tx| model::purge::preview_namespaces(tx, &ids).await)
         .await?;
-    Ok(purger::show(ctx, loss))
+    Ok(loss::show(ctx, loss))
 }

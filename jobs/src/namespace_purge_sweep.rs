@@ -6,6 +6,7 @@
 use quayhand_queue::Placement;
 
 use crate::{
+    handing::hand_out,
     namespace_purge::{self, NamespacePurge},
     prelude::*,
 };
@@ -31,20 +32,7 @@ impl Job<Ctx> for NamespacePurgeSweep {
         let due = namespace_purge::due(ctx, 0, AT_MOST).await?;
         let done = Done::default().count("namespaces", due.len() as u64);
         let jobs: Vec<_> = due.into_iter().map(job).collect();
-        if ctx.options.preview.is_some() {
-            return Ok(done.count("jobs", jobs.len() as u64));
-        }
-        let Some(client) = &ctx.client else {
-            return Err(JobError::Refused {
-                reason: "a sweep hands its finds to the queue, and no Redis is configured; \
-                         `quayhand job run namespace_purge --all` purges without one"
-                    .to_owned(),
-            });
-        };
-        let placed = jobs.iter().map(|(job, placement)| (job, placement.clone()));
-        let receipts = client.enqueue_all_placed::<Ctx, _>(placed).await?;
-        let new = receipts.iter().filter(|receipt| receipt.is_new).count();
-        Ok(done.count("jobs", new as u64))
+        hand_out(ctx, &jobs, done).await
     }
 
     fn scheduled() -> Option<Self> {

@@ -1,7 +1,6 @@
 //! Drives the purge of repositories and namespaces: batch after batch, until the row itself
 //! can go, or until it is clear what is in the way.
 mod namespace;
-mod preview;
 mod wait;
 
 use std::time::Duration;
@@ -14,7 +13,6 @@ use quayhand_model::{
 };
 use quayhand_queue::{Done, JobError};
 
-pub(crate) use preview::show;
 use wait::{Halt, PATIENCE, Wait};
 
 use crate::{

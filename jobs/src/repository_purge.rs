@@ -10,9 +10,9 @@
 //! repository's lock, by its id, so that a new repository of the same name is never touched.
 //! A purge that was broken off is found again by the sweep, because the mark goes last.
 use crate::{
-    collector,
+    collector, loss,
     prelude::*,
-    purger::{self, Purger},
+    purger::Purger,
 };
 
 /// Repositories that one statement lists.
@@ -103,5 +103,5 @@ async fn preview(ctx: &Ctx, ids: &[i64]) -> Result<Done, JobError> {
     let loss = db
         .read_only_transaction(async |tx| model::purge::preview_repositories(tx, ids).await)
         .await?;
-    Ok(purger::show(ctx, loss))
+    Ok(loss::show(ctx, loss))
 }

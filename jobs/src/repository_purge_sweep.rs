@@ -7,6 +7,7 @@ use quayhand_model::purge::{self, MarkedRepository};
 use quayhand_queue::Placement;
 
 use crate::{
+    handing::hand_out,
     prelude::*,
     repository_purge::{self, RepositoryPurge},
 };
@@ -43,20 +44,7 @@ impl Job<Ctx> for RepositoryPurgeSweep {
             .map(job)
             .collect();
         let done = Done::default().count("repositories", marked.len() as u64);
-        if ctx.options.preview.is_some() {
-            return Ok(done.count("jobs", jobs.len() as u64));
-        }
-        let Some(client) = &ctx.client else {
-            return Err(JobError::Refused {
-                reason: "a sweep hands its finds to the queue, and no Redis is configured; \
-                         `quayhand job run repository_purge --all` purges without one"
-                    .to_owned(),
-            });
-        };
-        let placed = jobs.iter().map(|(job, placement)| (job, placement.clone()));
-        let receipts = client.enqueue_all_placed::<Ctx, _>(placed).await?;
-        let new = receipts.iter().filter(|receipt| receipt.is_new).count();
-        Ok(done.count("jobs", new as u64))
+        hand_out(ctx, &jobs, done).await
     }
 
     fn scheduled() -> Option<Self> {

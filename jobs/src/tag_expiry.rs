@@ -8,9 +8,12 @@
 //! Running it twice is safe: a batch is one transaction that looks at every row again under
 //! a lock. Running it on two hosts at once is safe: a repository that one host holds, the
 //! other passes by.
-use quayhand_storage::{Digest, LegacyUuid, ObjectPath};
 
-use crate::{Doomed, collector::{self, Collector}, prelude::*};
+use crate::{
+    collector::{self, Collector},
+    loss,
+    prelude::*,
+};
 
 /// Collects the garbage of some repositories: many small ones, or a large one alone.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -75,33 +78,9 @@ impl Job<Ctx> for TagExpiry {
 /// Shows what would go, and changes nothing.
 async fn preview(ctx: &Ctx, repositories: Option<&[i64]>) -> Result<Done, JobError> {
     let rules = collector::rules(ctx);
-    let (rows, objects) = ctx
+    let found = ctx
         .db
         .read_only_transaction(async |tx| model::gc::preview(tx, repositories, &rules).await)
         .await?;
-    let mut done = Done::default();
-    let Some(preview) = &ctx.options.preview else {
-        return Ok(done);
-    };
-    for row in rows {
-        preview.show(&Doomed::Row {
-            table: row.table,
-            id: row.id,
-        });
-        done.add(row.table, 1);
-    }
-    for object in objects {
-        let digest = Digest::from_bytes(object.digest);
-        let path = match object.legacy_uuid.as_deref().map(str::parse::<LegacyUuid>) {
-            None => ObjectPath::cas(&digest),
-            Some(Ok(uuid)) => ObjectPath::legacy(&uuid),
-            Some(Err(_)) => continue,
-        };
-        preview.show(&Doomed::Object {
-            location: &object.location,
-            path: &path.to_string(),
-        });
-        done.add("objects", 1);
-    }
-    Ok(done)
+    Ok(loss::show(ctx, found))
 }

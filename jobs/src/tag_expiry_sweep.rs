@@ -8,7 +8,7 @@
 use quayhand_model::gc::{self, Candidate};
 use quayhand_queue::Placement;
 
-use crate::{collector::Collector, prelude::*, tag_expiry::TagExpiry};
+use crate::{collector::Collector, handing::hand_out, prelude::*, tag_expiry::TagExpiry};
 
 /// Repositories one sweep hands out; the next sweep goes on.
 const AT_MOST: u32 = 10_000;
@@ -41,20 +41,7 @@ impl Job<Ctx> for TagExpirySweep {
         let done = Done::default()
             .count("repositories", found.len() as u64)
             .count("rechecks", due);
-        if ctx.options.preview.is_some() {
-            return Ok(done.count("jobs", jobs.len() as u64));
-        }
-        let Some(client) = &ctx.client else {
-            return Err(JobError::Refused {
-                reason: "a sweep hands its finds to the queue, and no Redis is configured; \
-                         `quayhand job run tag_expiry --all` collects without one"
-                    .to_owned(),
-            });
-        };
-        let placed = jobs.iter().map(|(job, placement)| (job, placement.clone()));
-        let receipts = client.enqueue_all_placed::<Ctx, _>(placed).await?;
-        let new = receipts.iter().filter(|receipt| receipt.is_new).count();
-        Ok(done.count("jobs", new as u64))
+        hand_out(ctx, &jobs, done).await
     }
 
     fn scheduled() -> Option<Self> {

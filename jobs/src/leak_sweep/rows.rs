@@ -3,12 +3,11 @@ use model::{
     gc::{self, Collected, LeakKind},
     sighting,
 };
-use quayhand_storage::{Digest, LegacyUuid, ObjectPath};
 
 use super::Sweep;
 use crate::{
-    Doomed,
     collector::{chain, count, is_outage},
+    loss,
     prelude::*,
 };
 
@@ -109,28 +108,10 @@ impl Sweep<'_> {
 
     /// Shows what a dry run found, with everything that hangs below.
     pub(super) async fn show_rows(&mut self) -> Result<(), JobError> {
-        let Some(preview) = &self.ctx.options.preview else {
-            return Ok(());
-        };
         let doomed = &self.doomed;
         let compute = async |tx: &mut model::Conn| gc::preview_leaks(tx, doomed).await;
-        let (rows, objects) = self.ctx.db.read_only_transaction(compute).await?;
-        for row in rows {
-            let (table, id) = (row.table, row.id);
-            preview.show(&Doomed::Row { table, id });
-            self.done.add(table, 1);
-        }
-        for object in objects {
-            let digest = Digest::from_bytes(object.digest);
-            let path = match object.legacy_uuid.as_deref().map(str::parse::<LegacyUuid>) {
-                None => ObjectPath::cas(&digest),
-                Some(Ok(uuid)) => ObjectPath::legacy(&uuid),
-                Some(Err(_)) => continue,
-            };
-            let (location, path) = (object.location.as_str(), &path.to_string());
-            preview.show(&Doomed::Object { location, path });
-            self.done.add("objects", 1);
-        }
+        let found = self.ctx.db.read_only_transaction(compute).await?;
+        self.done += loss::show(self.ctx, found);
         Ok(())
     }
 }

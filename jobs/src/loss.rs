@@ -1,12 +1,13 @@
-//! Showing what a purge would delete.
-use quayhand_model::purge;
+//! Showing what a dry run would delete.
+use quayhand_model::gc::{Doomed as DoomedRow, DoomedObject};
 use quayhand_queue::Done;
 use quayhand_storage::{Digest, LegacyUuid, ObjectPath};
 
 use crate::{Ctx, Doomed};
 
-/// Shows what a purge would delete, and changes nothing.
-pub(crate) fn show(ctx: &Ctx, (rows, objects): purge::Loss) -> Done {
+/// Shows every row and object that would go, and counts them. An object whose uuid is none
+/// would stay, and is left out.
+pub(crate) fn show(ctx: &Ctx, (rows, objects): (Vec<DoomedRow>, Vec<DoomedObject>)) -> Done {
     let mut done = Done::default();
     let Some(preview) = &ctx.options.preview else {
         return done;
