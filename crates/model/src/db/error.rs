@@ -78,10 +78,14 @@ pub enum DbError {
 
 impl DbError {
     /// Tells whether trying the same transaction again can help: deadlock, serialization
-    /// failure, lock time-out, a foreign key that a concurrent writer used.
+    /// failure, lock time-out, a foreign key that a concurrent writer used, a statement that
+    /// took too long (with less to do it may not).
     #[must_use]
     pub fn is_contention(&self) -> bool {
-        matches!(self.code(), Some("40P01" | "40001" | "55P03" | "23503"))
+        matches!(
+            self.code(),
+            Some("40P01" | "40001" | "55P03" | "23503" | "57014")
+        )
     }
 
     /// Tells whether the server was out of reach or went away: the same call may succeed
