@@ -131,7 +131,8 @@ pub(crate) fn db_config(database: &config::Database) -> Result<DbConfig, Failure
     };
     let mut args = std::collections::BTreeMap::new();
     if let Some(map) = database.connection_args.expose().as_object() {
-        for (name, value) in map {
+        // An argument that Quay's file leaves empty is one that is not given.
+        for (name, value) in map.iter().filter(|(_, value)| !value.is_null()) {
             let text = value
                 .as_str()
                 .map_or_else(|| value.to_string(), str::to_owned);
