@@ -87,7 +87,7 @@ async fn check_standalone(ctx: &Ctx) -> Result<(), JobError> {
     if matches!(kind, model::drift::Kind::Quay { .. }) {
         return Err(JobError::Refused {
             reason: "this database is Quay's, and no locks Redis is configured: name Quay's \
-                     USER_EVENTS_REDIS as `redis.locks`, or set `gc.standalone = true` when no \
+                     USER_EVENTS_REDIS as `redis.locks_url`, or set `gc.standalone = true` when no \
                      Quay writes to it"
                 .to_owned(),
         });
