@@ -31,7 +31,7 @@ pub struct PoolConfig {
 }
 
 impl PoolConfig {
-    /// The lease that DESIGN and docs speak of: 30 s, renewed every 10 s.
+    /// The lease unless the configuration says otherwise: 30 s, renewed every 10 s.
     pub const LEASE: Duration = Duration::from_secs(30);
 
     /// Makes the configuration of a pool that runs the kinds of a registry, with the usual lease.
