@@ -1,5 +1,9 @@
 //! Drives the batch engine: how large a batch is, how many run side by side, and what
 //! happens when one fails. The daemon's jobs and a run over everything share it.
+mod batch;
+mod report;
+mod rules;
+
 use std::{
     sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
@@ -8,20 +12,16 @@ use std::{
 use futures::{StreamExt, stream};
 use quayhand_model::{
     DbError,
-    gc::{self, Candidate, Collected, Quota, Rules, Work},
+    gc::{self, Candidate, Rules},
 };
 pub(crate) use quayhand_queue::chain;
 use quayhand_queue::{Done, JobError};
 
 use crate::{Ctx, Step};
+use batch::FEWEST_TAGS;
+pub(crate) use report::Report;
+pub(crate) use rules::{check, count, is_outage, rules};
 
-/// A batch aims at this much time in its transaction.
-const TARGET: Duration = Duration::from_millis(100);
-/// Tags a batch adapts between.
-const FEWEST_TAGS: u32 = 300;
-const MOST_TAGS: u32 = 1_000;
-/// Tries of one batch that conflicts with other writers, each half as large.
-const TRIES: u32 = 6;
 /// How long a run over everything waits for repositories that others hold.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Candidates a run over everything looks at in one pass.
@@ -32,34 +32,6 @@ pub(crate) struct Collector<'a> {
     ctx: &'a Ctx,
     rules: Rules,
     tags_per_batch: AtomicU32,
-}
-
-/// Says what a list came to: what was done, and the repositories that cannot be collected.
-#[derive(Default)]
-pub(crate) struct Report {
-    pub(crate) done: Done,
-    pub(crate) broken: Vec<(i64, String)>,
-}
-
-impl Report {
-    fn merge(&mut self, other: Self) {
-        self.done += other.done;
-        self.broken.extend(other.broken);
-    }
-
-    /// Succeeds when nothing was left.
-    pub(crate) fn into_result(self, mut left: Vec<String>) -> Result<Done, JobError> {
-        for (repository_id, reason) in self.broken {
-            left.push(format!("repository {repository_id}: {reason}"));
-        }
-        if left.is_empty() {
-            return Ok(self.done);
-        }
-        Err(JobError::Partial {
-            done: self.done,
-            left,
-        })
-    }
 }
 
 impl<'a> Collector<'a> {
@@ -217,74 +189,6 @@ impl<'a> Collector<'a> {
         });
     }
 
-    /// Collects one list, batch after batch, until a batch is not full.
-    async fn exhaust(&self, list: &[i64], done: &mut Done) -> Result<(), DbError> {
-        let mut carried = Vec::new();
-        while !self.ctx.stop.is_cancelled() {
-            let batch = self.attempt(list, &carried).await?;
-            count(done, &batch);
-            if !batch.more {
-                break;
-            }
-            carried = batch.carried;
-        }
-        Ok(())
-    }
-
-    /// Runs one batch, again and smaller when it conflicts with other writers.
-    async fn attempt(&self, list: &[i64], carried: &[i64]) -> Result<Collected, DbError> {
-        let mut at_most = self.tags_per_batch.load(Ordering::Relaxed);
-        let mut tries = 1;
-        loop {
-            let work = Work {
-                repositories: list,
-                carried,
-                at_most,
-            };
-            let started = Instant::now();
-            let (db, rules) = (&self.ctx.db, &self.rules);
-            match db
-                .transaction(async |tx| gc::collect_batch(tx, work, rules).await)
-                .await
-            {
-                Ok(batch) => {
-                    let took = started.elapsed();
-                    let took_ms = took.as_millis();
-                    tracing::debug!(batch.took_ms = took_ms, batch.tags = batch.tags, "batch");
-                    self.adapt(&batch, took);
-                    return Ok(batch);
-                }
-                Err(error) if error.is_contention() && tries < TRIES => {
-                    tracing::debug!(tries, at_most, error = %chain(&error), "batch conflicts");
-                    tokio::time::sleep(Duration::from_millis(20) * tries * tries).await;
-                    tries += 1;
-                    at_most = (at_most / 2).max(1);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// Moves the size of the next batches towards [`TARGET`], from what a full batch would
-    /// have taken at this one's rate. Small batches are all overhead and say nothing.
-    fn adapt(&self, batch: &Collected, took: Duration) {
-        let size = self.tags_per_batch.load(Ordering::Relaxed);
-        let handled = u32::try_from(batch.tags + batch.uploads).unwrap_or(u32::MAX);
-        if handled < FEWEST_TAGS / 3 {
-            return;
-        }
-        let full = took.mul_f64(f64::from(size) / f64::from(handled));
-        let next = if full > TARGET.mul_f64(1.25) {
-            size - size / 5
-        } else if full < TARGET.mul_f64(0.8) {
-            size + size / 4
-        } else {
-            size
-        };
-        self.tags_per_batch
-            .store(next.clamp(FEWEST_TAGS, MOST_TAGS), Ordering::Relaxed);
-    }
-
     /// Says what a run that was told to stop leaves; nothing while it was not.
     pub(crate) fn stopped(&self) -> Vec<String> {
         if self.ctx.stop.is_cancelled() {
@@ -295,70 +199,9 @@ impl<'a> Collector<'a> {
     }
 }
 
-/// Refuses when content must not be deleted now.
-///
-/// # Errors
-///
-/// [`JobError::Refused`] that names what forbids it.
-pub(crate) fn check(ctx: &Ctx) -> Result<(), JobError> {
-    ctx.settings.check_may_delete()?;
-    ctx.gate.check()?;
-    if ctx.settings.quota_management {
-        return Err(JobError::Refused {
-            reason: "FEATURE_QUOTA_MANAGEMENT is on, and collecting with it is not released \
-                     yet: it would leave wrong totals behind"
-                .to_owned(),
-        });
-    }
-    Ok(())
-}
-
-/// Returns the rules of this run.
-pub(crate) fn rules(ctx: &Ctx) -> Rules {
-    let settings = &ctx.settings;
-    Rules {
-        immutable_stays: settings.immutable_tags && !settings.immutable_tags_can_expire,
-        quota: if settings.quota_invalidate_totals {
-            Quota::Reset
-        } else {
-            Quota::Keep
-        },
-        // Never zero: what is held still would be looked at again at once, for ever.
-        recheck_after: settings.recheck_after.max(Duration::from_secs(1)),
-        as_of_ms: ctx.options.as_of_ms,
-        ..Rules::default()
-    }
-}
-
 fn held(candidate: &Candidate) -> String {
     format!(
         "repository {}: another process holds it or its garbage",
         candidate.repository_id
     )
-}
-
-/// Adds what a batch came to.
-pub(crate) fn count(done: &mut Done, batch: &Collected) {
-    done.add("batches", u64::from(!batch.is_empty()));
-    done.add("tags", batch.tags);
-    done.add("uploads", batch.uploads);
-    done.add("manifests", batch.manifests);
-    done.add("labels", batch.labels);
-    done.add("blobs", batch.blobs);
-    done.add("tombstones", batch.tombstones);
-    done.add("postponed", batch.postponed);
-    done.add("statements", batch.statements);
-}
-
-/// Tells whether the database as a whole is the problem, not what it was asked.
-pub(crate) fn is_outage(error: &DbError) -> bool {
-    match error {
-        DbError::Statement {
-            code: Some(code), ..
-        } => ["08", "53", "57P", "25006"]
-            .iter()
-            .any(|class| code.starts_with(class)),
-        DbError::Row { .. } => false,
-        _ => true,
-    }
 }

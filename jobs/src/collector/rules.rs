@@ -1,0 +1,71 @@
+//! What a run may do, how it counts, and which errors are not about a repository.
+use std::time::Duration;
+
+use quayhand_model::{
+    DbError,
+    gc::{Collected, Quota, Rules},
+};
+use quayhand_queue::{Done, JobError};
+
+use crate::Ctx;
+
+/// Refuses when content must not be deleted now.
+///
+/// # Errors
+///
+/// [`JobError::Refused`] that names what forbids it.
+pub(crate) fn check(ctx: &Ctx) -> Result<(), JobError> {
+    ctx.settings.check_may_delete()?;
+    ctx.gate.check()?;
+    if ctx.settings.quota_management {
+        return Err(JobError::Refused {
+            reason: "FEATURE_QUOTA_MANAGEMENT is on, and collecting with it is not released \
+                     yet: it would leave wrong totals behind"
+                .to_owned(),
+        });
+    }
+    Ok(())
+}
+
+/// Returns the rules of this run.
+pub(crate) fn rules(ctx: &Ctx) -> Rules {
+    let settings = &ctx.settings;
+    Rules {
+        immutable_stays: settings.immutable_tags && !settings.immutable_tags_can_expire,
+        quota: if settings.quota_invalidate_totals {
+            Quota::Reset
+        } else {
+            Quota::Keep
+        },
+        // Never zero: what is held still would be looked at again at once, for ever.
+        recheck_after: settings.recheck_after.max(Duration::from_secs(1)),
+        as_of_ms: ctx.options.as_of_ms,
+        ..Rules::default()
+    }
+}
+
+/// Adds what a batch came to.
+pub(crate) fn count(done: &mut Done, batch: &Collected) {
+    done.add("batches", u64::from(!batch.is_empty()));
+    done.add("tags", batch.tags);
+    done.add("uploads", batch.uploads);
+    done.add("manifests", batch.manifests);
+    done.add("labels", batch.labels);
+    done.add("blobs", batch.blobs);
+    done.add("tombstones", batch.tombstones);
+    done.add("postponed", batch.postponed);
+    done.add("statements", batch.statements);
+}
+
+/// Tells whether the database as a whole is the problem, not what it was asked.
+pub(crate) fn is_outage(error: &DbError) -> bool {
+    match error {
+        DbError::Statement {
+            code: Some(code), ..
+        } => ["08", "53", "57P", "25006"]
+            .iter()
+            .any(|class| code.starts_with(class)),
+        DbError::Row { .. } => false,
+        _ => true,
+    }
+}
