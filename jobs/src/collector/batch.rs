@@ -53,7 +53,7 @@ impl Collector<'_> {
             {
                 Ok(batch) => {
                     let took = started.elapsed();
-                    let took_ms = took.as_millis();
+                    let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
                     tracing::debug!(batch.took_ms = took_ms, batch.tags = batch.tags, "batch");
                     self.adapt(&batch, took);
                     return Ok(batch);
