@@ -18,7 +18,7 @@ demo: packages ## Fills a registry with garbage, collects it through the daemon,
 
 test: packages ## Runs every test against real servers
 	@[ -d ../shared ] || echo "SKIPPED: ../shared is missing, the tests that compare with it do nothing"
-	$(CARGO) test $(FLAGS) --workspace
+	$(CARGO) test $(FLAGS) --workspace -- --show-output
 
 lint: ## Checks the formatting of every file and every lint
 	$(CARGO) fmt --all --check
