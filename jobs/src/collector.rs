@@ -136,28 +136,22 @@ impl<'a> Collector<'a> {
     }
 
     /// Packs repositories into lists of about one batch each: many small ones together, a
-    /// large one alone. Keeps their order.
-    pub(crate) fn pack(&self, found: &[Candidate]) -> Vec<Vec<Candidate>> {
-        let full = u64::from(self.tags_per_batch.load(Ordering::Relaxed));
-        let mut lists: Vec<Vec<Candidate>> = Vec::new();
-        let mut open: Vec<Candidate> = Vec::new();
-        let mut garbage = 0;
-        for candidate in found {
-            if candidate.garbage >= full {
-                lists.push(vec![*candidate]);
-                continue;
-            }
-            if garbage + candidate.garbage > full {
-                lists.push(std::mem::take(&mut open));
-                garbage = 0;
-            }
-            garbage += candidate.garbage;
-            open.push(*candidate);
-        }
-        if !open.is_empty() {
-            lists.push(open);
-        }
-        lists
+    /// large one alone. Keeps their order; each list has the size that batches have adapted to
+    /// when it is asked for.
+    pub(crate) fn pack(&self, found: &[Candidate]) -> impl Iterator<Item = Vec<Candidate>> {
+        let mut rest = found;
+        std::iter::from_fn(move || {
+            let full = u64::from(self.tags_per_batch.load(Ordering::Relaxed));
+            let mut garbage = 0;
+            let fits = |candidate: &&Candidate| {
+                garbage += candidate.garbage;
+                garbage <= full
+            };
+            let n = rest.iter().take_while(fits).count().max(1);
+            let (list, others) = rest.split_at_checked(n)?;
+            rest = others;
+            Some(list.to_vec())
+        })
     }
 
     /// Collects every candidate once, and what is due of `quayhand_recheck`.
@@ -167,7 +161,7 @@ impl<'a> Collector<'a> {
         total: u64,
         report: &mut Report,
     ) -> Result<(), DbError> {
-        let lists = self.pack(found).into_iter().map(async |list| {
+        let lists = self.pack(found).map(async |list| {
             let ids: Vec<_> = list.iter().map(|c| c.repository_id).collect();
             self.collect(&ids).await
         });

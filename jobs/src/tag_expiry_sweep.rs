@@ -30,7 +30,7 @@ impl Job<Ctx> for TagExpirySweep {
         let collector = Collector::new(ctx)?;
         let found = collector.candidates(AT_MOST).await?;
         let due = ctx.db.scope(gc::count_due_rechecks).await?;
-        let mut jobs: Vec<_> = collector.pack(&found).iter().map(|list| job(list)).collect();
+        let mut jobs: Vec<_> = collector.pack(&found).map(|list| job(&list)).collect();
         if due > 0 {
             let rechecks = TagExpiry {
                 rechecks: true,

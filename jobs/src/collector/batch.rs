@@ -12,8 +12,8 @@ use quayhand_queue::{Done, chain};
 
 use super::{Collector, count};
 
-/// A batch aims at this much time in its transaction.
-const TARGET: Duration = Duration::from_millis(100);
+/// A batch aims at this much time in its transaction. Half of a small batch is round trips.
+const TARGET: Duration = Duration::from_millis(125);
 /// Tags a batch adapts between.
 pub(super) const FEWEST_TAGS: u32 = 300;
 const MOST_TAGS: u32 = 1_000;
