@@ -31,7 +31,8 @@ const FIND: Sql = Sql::postgres(
          cross join "user" ns
           join repository r on r.namespace_user_id = ns.id
           join tag t on t.repository_id = r.id
-         where t.lifetime_end_ms <= now.ms - ns.removed_tag_expiration_s * 1000
+         where t.lifetime_end_ms <= now.ms - case when ns.removed_tag_expiration_s between 0 and 9000000000
+                then ns.removed_tag_expiration_s else 9000000000 end * 1000
            and r.state <> 3
            and ns.enabled
            and not ($2 and t.immutable)
@@ -40,7 +41,8 @@ const FIND: Sql = Sql::postgres(
                           where other.linked_tag_id = t.id and other.id <> t.id
                             and (other.lifetime_end_ms is null
                                  or other.lifetime_end_ms
-                                    > now.ms - ns.removed_tag_expiration_s * 1000
+                                    > now.ms - case when ns.removed_tag_expiration_s between 0 and 9000000000
+                then ns.removed_tag_expiration_s else 9000000000 end * 1000
                                  or $2 and other.immutable)
                           limit 1), true)
          group by t.repository_id

@@ -55,7 +55,8 @@ const TAGS: Sql = Sql::postgres(
      cross join "user" ns
       join repository r on r.namespace_user_id = ns.id
       join tag t on t.repository_id = r.id
-     where t.lifetime_end_ms <= now.ms - ns.removed_tag_expiration_s * 1000
+     where t.lifetime_end_ms <= now.ms - case when ns.removed_tag_expiration_s between 0 and 9000000000
+                then ns.removed_tag_expiration_s else 9000000000 end * 1000
        and r.state <> 3
        and ns.enabled
        and not ($2 and t.immutable)

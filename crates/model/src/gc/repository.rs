@@ -16,6 +16,9 @@ pub(super) struct Locked {
     pub(super) cut_ms: i64,
 }
 
+// A window is 0 s to 285 years. What is outside can be no window that anybody set: a negative
+// one would end what has not ended yet, so it keeps everything, and a huge one would stop the
+// statement for all repositories.
 // The clock is read once, in a materialized table of one row: a batch must not judge its
 // first repository by another time than its last. The settings hold until the transaction
 // ends: a statement of a batch is done before workers have started or code is compiled.
@@ -27,7 +30,8 @@ const LOCK: Sql = Sql::postgres(
                set_config('max_parallel_workers_per_gather', '0', true),
                set_config('jit', 'off', true)
     )
-    select r.id, r.namespace_user_id, now.ms - ns.removed_tag_expiration_s * 1000, now.ms
+    select r.id, r.namespace_user_id, now.ms - case when ns.removed_tag_expiration_s between 0 and 9000000000
+                then ns.removed_tag_expiration_s else 9000000000 end * 1000, now.ms
       from now
      cross join repository r
       join "user" ns on ns.id = r.namespace_user_id

@@ -13,3 +13,4 @@ mod schedules;
 mod scratch;
 mod sweep;
 mod ticks;
+mod window;
