@@ -25,8 +25,8 @@ const RULES: &[Rule] = &[
     ),
     (
         "database.pool_size",
-        |c| c.database.pool_size >= 1,
-        "must be at least 1",
+        |c| (1..=1_000).contains(&c.database.pool_size),
+        "must be 1 to 1000",
     ),
     (
         "database.checkout_timeout",

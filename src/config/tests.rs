@@ -160,7 +160,7 @@ fn every_rule_is_kept() {
     for (text, expected) in [
         (
             "[database]\npool_size = 0",
-            "quayhand.toml:2: `database.pool_size` must be at least 1",
+            "quayhand.toml:2: `database.pool_size` must be 1 to 1000",
         ),
         (
             "[database]\nstatement_timeout = '0s'",
