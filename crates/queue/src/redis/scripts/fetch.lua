@@ -51,8 +51,12 @@ if #ids > 0 then
       leases[#leases + 1] = token
       answer[#answer + 1] = id
       answer[#answer + 1] = envelopes[at]
-      answer[#answer + 1] = (attempts[at] or 0) + 1
-      answer[#answer + 1] = tonumber(crashes[at] or 0)
+      -- A counter that is no number was written by hand: the job is not lost for it.
+      local spent, crashed = tonumber(attempts[at] or 0), tonumber(crashes[at] or 0)
+      if not spent then call('HDEL', ATTEMPTS, id) end
+      if not crashed then call('HDEL', CRASHES, id) end
+      answer[#answer + 1] = (spent or 0) + 1
+      answer[#answer + 1] = crashed or 0
       taken = taken + 1
     end
   end
