@@ -2,6 +2,7 @@
 use std::{
     fmt::{self, Write as _},
     sync::{Arc, Mutex},
+    thread::{self, ThreadId},
 };
 
 use quayhand_model::DbError;
@@ -13,9 +14,15 @@ use tracing::{
 
 use super::{Lab, claim};
 
-/// Keeps the fields of the guard's events, one line an event.
-#[derive(Clone, Default)]
-struct Listener(Arc<Mutex<Vec<String>>>);
+/// Keeps the fields of the guard's events on one thread, one line an event.
+///
+/// It listens for the whole process: one that listens on its own thread only hears nothing of
+/// a place in the code that another thread, where nobody listens, has passed first.
+#[derive(Clone)]
+struct Listener {
+    thread: ThreadId,
+    lines: Arc<Mutex<Vec<String>>>,
+}
 
 impl Subscriber for Listener {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -23,10 +30,13 @@ impl Subscriber for Listener {
     }
 
     fn event(&self, event: &Event<'_>) {
+        if thread::current().id() != self.thread {
+            return;
+        }
         assert_eq!(*event.metadata().level(), Level::DEBUG);
         let mut line = Line::default();
         event.record(&mut line);
-        self.0.lock().unwrap().push(line.0);
+        self.lines.lock().unwrap().push(line.0);
     }
 
     fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
@@ -52,8 +62,11 @@ impl Visit for Line {
 async fn every_statement_is_logged_by_name_and_without_values() {
     let lab = Lab::new().await;
     let db = lab.db(|_| {});
-    let listener = Listener::default();
-    let listening = tracing::subscriber::set_default(listener.clone());
+    let listener = Listener {
+        thread: thread::current().id(),
+        lines: Arc::default(),
+    };
+    tracing::subscriber::set_global_default(listener.clone()).unwrap();
     let done = db.transaction(async |tx| claim(tx, "a secret entry").await);
     done.await.unwrap();
     let twice = db.transaction(async |tx| {
@@ -61,8 +74,7 @@ async fn every_statement_is_logged_by_name_and_without_values() {
         Err::<(), _>(DbError::Refused("enough".to_owned()))
     });
     assert!(twice.await.is_err());
-    drop(listening);
-    let lines = listener.0.lock().unwrap().clone();
+    let lines = listener.lines.lock().unwrap().clone();
     let names = ["db.begin", "schedule.claim", "db.commit"];
     let names = names
         .into_iter()
