@@ -123,8 +123,12 @@ impl<'a> Purger<'a> {
             if self.is_stopped() {
                 break;
             }
+            let rules = self.rules.clone();
             let ended = self
-                .attempt(1, move |tx, _| Box::pin(purge::finish_repository(tx, id)))
+                .attempt(1, move |tx, _| {
+                    let rules = rules.clone();
+                    Box::pin(async move { purge::finish_repository(tx, id, &rules).await })
+                })
                 .await?;
             if self
                 .settle(ended, "repositories", changed, &mut wait)

@@ -8,7 +8,7 @@
 //! state is looked at again under the repository's lock in every batch.
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Batch, Collected, Rules, repository::Locked};
+use super::{Batch, Collected, Lock, Rules, repository::Locked};
 use crate::{
     Conn, DbError,
     db::{Param, Sql},
@@ -108,7 +108,12 @@ pub async fn purge_batch(
 ) -> Result<Option<Collected>, DbError> {
     let before = conn.statements();
     let params = [Param::Int(repository_id), Param::OptInt(rules.as_of_ms)];
-    let Some(row) = conn.query_opt(&LOCK, &params).await? else {
+    let switches = &rules.switches;
+    let clause = "for no key update skip locked";
+    let text = switches.text(Lock::PurgedRepository, clause, LOCK.postgres);
+    let text = switches.text(Lock::PurgedMark, "and state = 3", text);
+    let rows = conn.query_text(LOCK.name, &text, &params).await?;
+    let Some(row) = rows.into_iter().next() else {
         return Ok(None);
     };
     let now_ms = row.int(1)?;

@@ -28,6 +28,32 @@ pub enum Lock {
     Recheck,
     /// Stages 3 and 5 wait for a lock instead of passing it by.
     SkipLocked,
+    /// The repository of a purge's batch: no two purges work on one.
+    PurgedRepository,
+    /// Not a lock but the judgement under it: a purge looks at the mark again.
+    PurgedMark,
+    /// The repository's row, before a purge deletes it.
+    PurgedLast,
+}
+
+impl Lock {
+    /// Every one of them, in the order of a batch and then of a purge.
+    pub const ALL: [Self; 14] = [
+        Self::Repositories,
+        Self::Tags,
+        Self::Manifests,
+        Self::Statistics,
+        Self::Scans,
+        Self::ManifestsAgain,
+        Self::Candidates,
+        Self::Orphans,
+        Self::OrphansAgain,
+        Self::Recheck,
+        Self::SkipLocked,
+        Self::PurgedRepository,
+        Self::PurgedMark,
+        Self::PurgedLast,
+    ];
 }
 
 #[cfg(not(feature = "switches"))]

@@ -3,6 +3,7 @@ use super::{Ending, repository_rows, rows};
 use crate::{
     Conn, DbError,
     db::{Param, Sql},
+    gc::{Lock, Rules},
 };
 
 /// Rows that the last transaction may still have to delete; more means that it is not the
@@ -119,9 +120,18 @@ pub(super) async fn lock(conn: &mut Conn, repository_id: i64) -> Result<bool, Db
 /// # Errors
 ///
 /// [`DbError::Statement`] if the database refuses.
-pub async fn finish_repository(conn: &mut Conn, repository_id: i64) -> Result<Ending, DbError> {
+pub async fn finish_repository(
+    conn: &mut Conn,
+    repository_id: i64,
+    rules: &Rules,
+) -> Result<Ending, DbError> {
     let id = [Param::Int(repository_id)];
-    if conn.query_opt(&LOCK_LAST, &id).await?.is_none() {
+    let clause = "for update skip locked";
+    let switches = &rules.switches;
+    let text = switches.text(Lock::PurgedLast, clause, LOCK_LAST.postgres);
+    let locked = conn.query_text(LOCK_LAST.name, &text, &id).await?;
+    switches.pause("repository locked").await;
+    if locked.is_empty() {
         let state = conn.query_opt(&STATE, &id).await?;
         let marked = state.map_or(Ok(false), |row| row.bool(0))?;
         return Ok(if marked {

@@ -79,7 +79,7 @@ async fn purge(conn: &mut Conn, rules: &Rules) -> Result<(), DbError> {
     for id in repositories {
         gc::purge_batch(conn, id, 100_000, rules).await?;
         purge::drop_repository_rows(conn, id, 100_000).await?;
-        purge::finish_repository(conn, id).await?;
+        purge::finish_repository(conn, id, rules).await?;
     }
     for id in due {
         purge::drop_namespace_rows(conn, id, 100_000, None).await?;

@@ -153,7 +153,7 @@ impl Place {
                 .await?;
             ending = self
                 .db
-                .transaction(async |tx| purge::finish_repository(tx, id).await)
+                .transaction(async |tx| purge::finish_repository(tx, id, &rules).await)
                 .await?;
             if rows == 0 || ending == Ending::Purged {
                 return Ok(ending);

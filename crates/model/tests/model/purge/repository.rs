@@ -170,7 +170,7 @@ async fn what_is_written_meanwhile_goes_as_well() {
     place.tag(repository, late).await;
     let finish = place
         .db
-        .transaction(async |tx| purge::finish_repository(tx, repository).await);
+        .transaction(async |tx| purge::finish_repository(tx, repository, &rules).await);
     let left = ["tag", "manifest", "manifestblob"].map(str::to_owned);
     assert_eq!(finish.await.unwrap(), Ending::Left(left.into()));
     assert_eq!(
