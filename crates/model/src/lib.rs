@@ -8,6 +8,7 @@ pub mod db;
 pub mod drift;
 pub mod gc;
 pub mod migrate;
+pub mod outbox;
 pub mod permission;
 pub mod purge;
 pub mod repository;

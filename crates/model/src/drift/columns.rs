@@ -18,6 +18,7 @@ const TEXT: &str = "text";
 pub(super) const VARCHAR: &str = "character varying";
 pub(super) const TIMESTAMP: &str = "timestamp without time zone";
 const SMALLINT: &str = "smallint";
+const JSON: &str = "json";
 const BYTEA: &str = "bytea";
 const TIMESTAMPTZ: &str = "timestamp with time zone";
 
@@ -239,6 +240,33 @@ pub(super) const USED: &[Used] = &[
             ("tick", TIMESTAMPTZ),
             ("state", TEXT),
             ("claimed_at", TIMESTAMPTZ),
+        ],
+    },
+    Used {
+        table: "quayhand_schedule_entry",
+        columns: &[
+            ("entry", TEXT),
+            ("is_paused", BOOL),
+            ("changed_at", TIMESTAMPTZ),
+        ],
+    },
+    Used {
+        table: "quayhand_outbox",
+        columns: &[
+            ("seq", BIGINT),
+            ("job_id", TEXT),
+            ("kind", TEXT),
+            ("version", INT),
+            ("payload", JSON),
+            ("tenant", TEXT),
+            ("priority", SMALLINT),
+            ("trace", TEXT),
+            ("due_at", TIMESTAMPTZ),
+            ("created_at", TIMESTAMPTZ),
+            ("relayed_at", TIMESTAMPTZ),
+            ("relays", INT),
+            ("dead_at", TIMESTAMPTZ),
+            ("reason", TEXT),
         ],
     },
     Used {

@@ -6,6 +6,7 @@
 
 mod golden;
 mod guard;
+mod outbox;
 mod permission;
 mod property;
 mod purge;

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use quayhand_model::{
     Db, DbError, clock,
-    schedule::{self, Claim, RETAKE_AFTER},
+    schedule::{self, Claim, End, RETAKE_AFTER, Tick},
 };
 use tokio::task::JoinSet;
 
@@ -19,6 +19,22 @@ async fn claim(db: &Db, entry: &str, tick_ms: i64) -> Claim {
 async fn mark(db: &Db, entry: &str, tick_ms: i64) -> bool {
     let mark = db.scope(async |conn| schedule::mark_enqueued(conn, entry, tick_ms).await);
     mark.await.unwrap()
+}
+
+async fn end(db: &Db, entry: &str, tick_ms: i64, end: End) -> u64 {
+    let ticks = [tick(entry, tick_ms)];
+    let ended = db.scope(async |conn| schedule::end(conn, &ticks, end).await);
+    ended.await.unwrap()
+}
+
+async fn open(db: &Db) -> Vec<Tick> {
+    let open = db.scope(async |conn| schedule::open(conn, &["gc", "sweep"], 100).await);
+    open.await.unwrap()
+}
+
+fn tick(entry: &str, tick_ms: i64) -> Tick {
+    let entry = entry.to_owned();
+    Tick { entry, tick_ms }
 }
 
 async fn last(db: &Db, entry: &str) -> Option<i64> {
@@ -82,6 +98,8 @@ async fn an_enqueued_tick_is_done_for_ever() {
     assert!(mark(&db, "gc", TICK_MS).await, "twice is harmless");
     pass(&lab, 10 * RETAKE_AFTER).await;
     assert_eq!(claim(&db, "gc", TICK_MS).await, Claim::Done);
+    assert_eq!(end(&db, "gc", TICK_MS, End::Done).await, 1);
+    assert!(mark(&db, "gc", TICK_MS).await, "late, and it stays done");
     assert_eq!(
         claim(&db, "gc", TICK_MS + 1).await,
         Claim::Ours,
@@ -157,4 +175,92 @@ async fn old_ticks_go_in_bounded_steps_and_the_latest_stays() {
         (last(&db, "gc").await, last(&db, "sweep").await),
         (Some(9), Some(0))
     );
+}
+
+#[tokio::test]
+async fn a_tick_is_left_out_while_the_job_of_the_one_before_has_not_ended() {
+    let lab = Lab::new().await;
+    let db = lab.db(|_| {});
+    for (at, ended) in [(0, End::Done), (10, End::Dead)] {
+        assert_eq!(claim(&db, "gc", TICK_MS + at).await, Claim::Ours);
+        assert_eq!(open(&db).await, [], "claimed is not enqueued");
+        mark(&db, "gc", TICK_MS + at).await;
+        assert_eq!(open(&db).await, [tick("gc", TICK_MS + at)]);
+        assert_eq!(claim(&db, "gc", TICK_MS + at + 1).await, Claim::Skipped);
+        assert_eq!(claim(&db, "gc", TICK_MS + at + 1).await, Claim::Done);
+        assert_eq!(claim(&db, "sweep", TICK_MS + at).await, Claim::Ours);
+        assert_eq!(end(&db, "gc", TICK_MS + at, ended).await, 1);
+        assert_eq!(open(&db).await, []);
+        assert_eq!(claim(&db, "gc", TICK_MS + at + 1).await, Claim::Done);
+    }
+    let asked = [tick("gc", TICK_MS), tick("gc", TICK_MS + 10), tick("gc", 1)];
+    let done = db.scope(async |conn| schedule::done(conn, &asked).await);
+    assert_eq!(
+        done.await.unwrap(),
+        [tick("gc", TICK_MS)],
+        "dead is not done"
+    );
+    assert_eq!(
+        end(&db, "gc", TICK_MS, End::Dead).await,
+        0,
+        "done stays done"
+    );
+}
+
+#[tokio::test]
+async fn an_open_tick_is_never_pruned() {
+    let lab = Lab::new().await;
+    let db = lab.db(|_| {});
+    claim(&db, "gc", 0).await;
+    mark(&db, "gc", 0).await;
+    for tick_ms in 1..10 {
+        assert_eq!(claim(&db, "gc", tick_ms).await, Claim::Skipped);
+    }
+    assert_eq!(prune(&db, 1, 100).await, 8);
+    assert_eq!(open(&db).await, [tick("gc", 0)]);
+}
+
+#[tokio::test]
+async fn a_paused_entry_has_no_tick_and_catches_up_with_none() {
+    let lab = Lab::new().await;
+    let db = lab.db(|_| {});
+    let now_ms = || db.scope(async |conn| clock::now_ms(conn).await);
+    let pause = || db.scope(async |conn| schedule::pause(conn, "gc").await);
+    let resume = || db.scope(async |conn| schedule::resume(conn, "gc").await);
+    assert!(!resume().await.unwrap(), "it never was paused");
+    assert_eq!(
+        claim(&db, "gc", TICK_MS).await,
+        Claim::Ours,
+        "so none is swallowed"
+    );
+    assert!(pause().await.unwrap());
+    assert!(!pause().await.unwrap(), "twice is harmless");
+    let while_paused = now_ms().await.unwrap();
+    assert_eq!(claim(&db, "gc", while_paused).await, Claim::Paused);
+    assert_eq!(claim(&db, "sweep", while_paused).await, Claim::Ours);
+    let seen = db.scope(async |conn| schedule::list(conn).await);
+    let seen: Vec<_> = seen
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|seen| {
+            (
+                seen.entry,
+                seen.is_paused,
+                seen.last_tick_ms,
+                seen.last_state,
+            )
+        })
+        .collect();
+    let claimed = || Some("claimed".to_owned());
+    let expected = [
+        ("gc".to_owned(), true, Some(TICK_MS), claimed()),
+        ("sweep".to_owned(), false, Some(while_paused), claimed()),
+    ];
+    assert_eq!(seen, expected);
+    assert!(resume().await.unwrap());
+    assert_eq!(claim(&db, "gc", while_paused).await, Claim::Paused);
+    // The database's clock has a fraction; the next millisecond is surely later.
+    let next = now_ms().await.unwrap() + 1;
+    assert_eq!(claim(&db, "gc", next).await, Claim::Ours);
 }
