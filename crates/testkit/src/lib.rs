@@ -6,10 +6,12 @@
 //! - [`wait_for`], [`unique_name`]: events instead of sleeps, names that tests do not share
 //! - [`golden`]: database states before and after Quay's own collector ran, and their objects
 //! - [`registry`]: generated registries of any size, with true digests
+//! - [`check_guards_page`]: `docs/guards.md` held to the schedules that ran
 //! - [`shared_dir`], [`shared_or_skip!`]: the material beside the checkout
 
 mod error;
 pub mod golden;
+mod guards;
 mod keeper;
 mod objects;
 mod port;
@@ -22,6 +24,7 @@ mod shared;
 mod wait;
 
 pub use error::TestkitError;
+pub use guards::{PlayedSchedule, check_guards_page};
 pub use objects::create_objects;
 pub use postgres::{POSTGRES_PASSWORD, POSTGRES_USER, PostgresOptions, PostgresServer};
 pub use proxy::{Fault, Proxy};
