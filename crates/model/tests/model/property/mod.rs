@@ -1,126 +1,234 @@
-//! Any small repository: the collector leaves what a slow reading of the rules leaves,
-//! whatever the size of its batches.
-mod graph;
+//! Any small registry: the collector and the purge leave, in every table, what a slow reading
+//! of the rules leaves, whatever the size of batches, their order and what runs beside them.
+//!
+//! - `registry.rs`, `strategies.rs`, `rows.rs`: what is drawn, and how it is written down
+//! - `plan.rs`, `laboratory.rs`: how it is collected
+//! - `snapshot.rs`, `oracle/`: what is left, and what should be
+//!
+//! `QUAYHAND_PROPERTY_SECONDS` says for how long registries are drawn; `QUAYHAND_PROPERTY_SEED`
+//! begins with the registry of that number, as a failure prints it.
+mod laboratory;
+mod oracle;
+mod plan;
+mod registry;
 mod rows;
-mod rules;
+mod snapshot;
+mod strategies;
 
 use std::{
-    cell::Cell,
     collections::BTreeSet,
-    time::{Duration, Instant},
+    env,
+    time::{Duration, Instant, SystemTime},
 };
 
 use proptest::{
     prelude::*,
-    test_runner::{Config, TestRunner},
+    strategy::ValueTree as _,
+    test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner},
 };
-use quayhand_model::{
-    Db, DbConfig, configure,
-    gc::{self, Rules},
-};
-use quayhand_testkit::PostgresServer;
-use tokio_postgres::Client;
+use quayhand_model::gc::DoomedObject;
 
-use crate::{scratch, sweep};
-use graph::Graph;
-use rows::IDS;
+use laboratory::{Announced, Laboratory};
+use oracle::{Mode, Rule, State};
+use plan::{Order, Plan};
+use registry::Registry;
+use snapshot::{Snapshot, Tombstone};
 
-/// After this time no further graph is tried.
-const BUDGET: Duration = Duration::from_secs(15);
-const MOST_GRAPHS: u32 = 1_000;
+/// How long registries are drawn unless told otherwise.
+const SECONDS: u64 = 30;
+/// Within two minutes so many must have been compared.
+const ENOUGH: (Duration, u64) = (Duration::from_mins(2), 100);
+/// A registry that fails is made smaller for no longer than this.
+const SHRINKING: Duration = Duration::from_mins(2);
+/// Registries after which a rule that made no difference is taken for one that makes none.
+const MANY: u64 = 150;
 
-/// A row by its table and its place in the graph.
-type Row = (String, i64);
+type Case = (Registry, Plan);
 
-/// A database that takes one graph after the other.
-struct Laboratory {
-    db: Db,
-    client: Client,
-    /// How many graphs were put into the database.
-    used: Cell<i64>,
+/// Draws the registry of a number; the same number, the same registry.
+fn runner(number: u64) -> TestRunner {
+    let mut seed = [0; 32];
+    seed[..8].copy_from_slice(&number.to_le_bytes());
+    let config = Config {
+        cases: 1,
+        failure_persistence: None,
+        max_shrink_time: u32::try_from(SHRINKING.as_millis()).unwrap(),
+        max_shrink_iters: 100_000,
+        ..Config::default()
+    };
+    TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &seed))
 }
 
-impl Laboratory {
-    async fn new() -> Self {
-        let server = PostgresServer::shared().await.unwrap();
-        let database = scratch::standalone(server, "property").await;
-        let client = server.connect(&database).await.unwrap();
-        client.batch_execute(rows::NAMESPACE).await.unwrap();
-        Self {
-            db: configure(DbConfig::new(server.url(&database))).unwrap(),
-            client,
-            used: Cell::new(0),
-        }
-    }
-
-    /// Puts a graph into a repository of its own, previews and collects it; returns the
-    /// rows that are left and those that were announced to stay.
-    async fn collect(&self, graph: &Graph, at_most: u32, stays: bool) -> [BTreeSet<Row>; 2] {
-        self.used.set(self.used.get() + 1);
-        let base = self.used.get() * IDS;
-        self.client
-            .batch_execute(&graph.insert(base))
-            .await
-            .unwrap();
-        let rules = Rules {
-            immutable_stays: stays,
-            as_of_ms: Some(rows::NOW_MS),
-            ..Rules::default()
-        };
-        let before = self.rows(base).await;
-        let preview = self
-            .db
-            .read_only_transaction(async |tx| gc::preview(tx, Some(&[base]), &rules).await);
-        let mut announced = before;
-        for doomed in preview.await.unwrap().0 {
-            announced.remove(&(doomed.table.to_owned(), doomed.id - base));
-        }
-        while sweep::exhaust(&self.db, &rules, &[base], at_most)
-            .await
-            .unwrap()
-            .rows()
-            > 0
-        {}
-        [self.rows(base).await, announced]
-    }
-
-    /// Reads the rows of one graph, and the tombstones for its blobs.
-    async fn rows(&self, base: i64) -> BTreeSet<Row> {
-        let rows = self.client.query(&rows::select(base), &[]).await.unwrap();
-        rows.iter().map(|row| (row.get(0), row.get(1))).collect()
-    }
+/// Reads a number from the environment.
+fn number(variable: &str) -> Option<u64> {
+    env::var(variable).ok().map(|text| {
+        let number = text.parse();
+        number.unwrap_or_else(|error| panic!("{variable} `{text}` is no number: {error}"))
+    })
 }
 
 #[test]
 #[expect(clippy::print_stdout, reason = "the figure is there to be read")]
-fn leaves_what_the_rules_leave_whatever_the_batch() {
+fn leaves_what_the_rules_leave_whatever_the_registry() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let laboratory = runtime.block_on(Laboratory::new());
-    let started = Instant::now();
-    let mut runner = TestRunner::new(Config {
-        cases: MOST_GRAPHS,
-        failure_persistence: None,
-        max_shrink_time: 60_000,
-        ..Config::default()
-    });
-    let tried = Cell::new(0);
-    let outcome = runner.run(
-        &(Graph::any(), 2..6_u32, any::<bool>()),
-        |(graph, size, stays)| {
-            if started.elapsed() > BUDGET {
-                return Ok(());
-            }
-            tried.set(tried.get() + 1);
-            let expected = rules::survivors(&graph, stays);
-            for at_most in [1, size, 1_000] {
-                let collect = laboratory.collect(&graph, at_most, stays);
-                let [left, announced] = runtime.block_on(collect);
-                prop_assert_eq!(&left, &expected, "batches of {}", at_most);
-                prop_assert_eq!(&announced, &expected, "preview");
-            }
-            Ok(())
-        },
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap();
+    let first = number("QUAYHAND_PROPERTY_SEED").unwrap_or(now.as_secs() * 1_000_000);
+    let budget = number("QUAYHAND_PROPERTY_SECONDS").unwrap_or(SECONDS);
+    let (budget, started) = (Duration::from_secs(budget), Instant::now());
+    println!("QUAYHAND_PROPERTY_SEED={first}");
+    let mut compared = 0;
+    while compared == 0 || started.elapsed() < budget {
+        let case = |case: Case| {
+            let differences = runtime.block_on(compare(&laboratory, &case));
+            differences.map_err(TestCaseError::fail)
+        };
+        let seed = first + compared;
+        match runner(seed).run(&(Registry::any(), Plan::any()), case) {
+            Ok(()) => compared += 1,
+            Err(TestError::Fail(reason, (registry, plan))) => panic!(
+                "{reason}\n{plan:?}\n{registry:?}\
+                 to see it again: QUAYHAND_PROPERTY_SEED={seed}"
+            ),
+            Err(TestError::Abort(reason)) => panic!("QUAYHAND_PROPERTY_SEED={seed}: {reason}"),
+        }
+    }
+    println!(
+        "registries compared {compared}, differences 0, {:.1} seconds",
+        started.elapsed().as_secs_f64()
     );
-    println!("{} graphs, {:?}", tried.get(), started.elapsed());
-    outcome.unwrap_or_else(|error| panic!("{error}"));
+    assert!(
+        budget < ENOUGH.0 || compared >= ENOUGH.1,
+        "only {compared} registries in {budget:?}; at least {} are due",
+        ENOUGH.1
+    );
+}
+
+/// Collects a registry and says what is not as the rules have it, step by step.
+async fn compare(laboratory: &Laboratory, (registry, plan): &Case) -> Result<(), String> {
+    let before = laboratory.load(registry).await?;
+    let mut state = State::read(&before, plan.mode());
+    let failed = |error| format!("failed: {error:?}");
+    let after_first = match plan.order {
+        Order::Together => before,
+        Order::ExpireFirst => {
+            let announced = laboratory.preview_expiry(plan).await.map_err(failed)?;
+            state.expire();
+            laboratory.expire(plan).await.map_err(failed)?;
+            check(laboratory, &before, &state, Some(&announced)).await?
+        }
+        Order::PurgeFirst => {
+            let ids: Vec<_> = before.table("repository").map(|(id, _)| id).collect();
+            let announced = laboratory.preview_purge(&ids).await.map_err(failed)?;
+            state.purge();
+            laboratory.purge(plan).await.map_err(failed)?;
+            check(laboratory, &before, &state, Some(&announced)).await?
+        }
+    };
+    laboratory.collect(plan).await.map_err(failed)?;
+    state.expire();
+    state.purge();
+    check(laboratory, &after_first, &state, None).await?;
+    Ok(())
+}
+
+/// Compares the database with what the rules leave of `before`, and what had been announced
+/// with what went; returns what is there.
+async fn check(
+    laboratory: &Laboratory,
+    before: &Snapshot,
+    state: &State,
+    announced: Option<&Announced>,
+) -> Result<Snapshot, String> {
+    let expected = state.applied_to(before);
+    let left = laboratory.read().await;
+    let mut differences = left.differs_from(&expected);
+    if let Some(announced) = announced {
+        differences.extend(misjudged(before, &left, announced));
+        let objects = objects_that_go(&left, state);
+        let said: BTreeSet<_> = announced.objects.iter().cloned().collect();
+        if said != objects {
+            differences.push(format!(
+                "the preview says that {said:?} go, the rules {objects:?}"
+            ));
+        }
+    }
+    if differences.is_empty() {
+        Ok(left)
+    } else {
+        Err(differences.join("\n"))
+    }
+}
+
+/// Names the rows that went without having been announced, and those that did not.
+fn misjudged(before: &Snapshot, left: &Snapshot, announced: &Announced) -> Vec<String> {
+    let gone = before
+        .rows
+        .keys()
+        .filter(|key| !left.rows.contains_key(*key));
+    let gone: BTreeSet<_> = gone.cloned().collect();
+    let wrong = gone.symmetric_difference(&announced.rows);
+    wrong
+        .map(|(table, id)| format!("the preview misjudges {table} {id}"))
+        .collect()
+}
+
+fn objects_that_go(left: &Snapshot, state: &State) -> BTreeSet<DoomedObject> {
+    let location = |id: i64| {
+        let mut locations = left.table("imagestoragelocation");
+        locations
+            .find(|(location, _)| *location == id)
+            .unwrap()
+            .1
+            .text("name")
+    };
+    let object = |tombstone: Tombstone| DoomedObject {
+        location: location(tombstone.location_id),
+        digest: quayhand_model::tombstone::sha256_bytes(&tombstone.checksum).unwrap(),
+        legacy_uuid: tombstone.legacy_uuid,
+    };
+    state.objects_that_go().into_iter().map(object).collect()
+}
+
+/// A comparison that could not fail would show nothing: with any one rule taken out of the
+/// slow reading, some registry differs.
+#[test]
+#[expect(clippy::print_stdout, reason = "the figure is there to be read")]
+fn every_rule_makes_a_difference() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let laboratory = runtime.block_on(Laboratory::new());
+    let mut without: Vec<_> = Rule::ALL.to_vec();
+    let mut drawn = 0;
+    while !without.is_empty() && drawn < MANY {
+        drawn += 1;
+        let strategy = (Registry::any(), Plan::any());
+        let (registry, plan) = strategy.new_tree(&mut runner(drawn)).unwrap().current();
+        let (before, left) = runtime.block_on(async {
+            let before = laboratory.load(&registry).await.unwrap();
+            laboratory.collect(&plan).await.unwrap();
+            (before, laboratory.read().await)
+        });
+        let agrees = |rule: Option<Rule>| {
+            let mode = Mode {
+                without: rule,
+                ..plan.mode()
+            };
+            let mut state = State::read(&before, mode);
+            state.expire();
+            state.purge();
+            left.differs_from(&state.applied_to(&before)).is_empty()
+        };
+        assert!(agrees(None), "registry {drawn}");
+        without.retain(|rule| agrees(Some(*rule)));
+    }
+    println!(
+        "{} rules, each made a difference within {drawn} registries",
+        Rule::ALL.len()
+    );
+    assert!(
+        without.is_empty(),
+        "made no difference in {drawn} registries: {without:?}"
+    );
 }

@@ -1,171 +1,132 @@
-//! The rows of a random repository: written, and read back.
-use std::fmt::Write as _;
+//! The rows of a random registry, as statements that make it.
+//!
+//! A registry that fails is shown as these: they can be read, and be given to `psql`.
+mod content;
+mod table;
 
-use super::graph::{Graph, LABELS, Life};
+use std::fmt;
 
-/// Ids a graph has for itself: its rows have ids from its base on.
-pub(super) const IDS: i64 = 1_000;
-/// The time at which graphs are collected, milliseconds since the epoch.
-pub(super) const NOW_MS: i64 = 1_000_000_000;
-/// How long tags can be restored.
-const WINDOW_S: i64 = 1_000;
+use super::registry::{Checksum, LABELS, Registry, Repository};
+use table::{Rows, null_or};
 
-/// The owner of all repositories.
-pub(super) const NAMESPACE: &str = r#"
-    insert into "user" (id, username, email, verified, organization, robot, invoice_email,
-                        last_invalid_login, removed_tag_expiration_s)
-    values (1, 'org', 'org@example.com', true, true, false, false, now(), 1000)"#;
+/// The storage locations that blobs lie in.
+const LOCATIONS: [i64; 2] = [1, 7];
+const EMPTY_LAYER: &str = "sha256:a3ed95caeb02ffe68cdd9fd84406680ae93d633cb16422d00e8a7c22955b46d4";
 
-impl Graph {
-    /// Writes the statements that make the repository, its id and all others from `base`.
-    pub(super) fn insert(&self, base: i64) -> String {
-        let mut sql = Statements(String::new());
-        for (id, name) in [(base, "one"), (base + 1, "other")] {
-            sql.row(
-                "repository (id, namespace_user_id, name, visibility_id, badge_token)",
-                &format!("{id}, 1, '{name}-{base}', 1, ''"),
-            );
-        }
-        self.insert_manifests(base, &mut sql);
-        self.insert_tags(base, &mut sql);
-        self.insert_blobs(base, &mut sql);
-        sql.0
+// Ids of each table begin elsewhere: an id of the wrong table finds nothing.
+const USERS: usize = 100;
+const REPOSITORIES: usize = 200;
+const BLOBS: usize = 300;
+const LABEL_IDS: usize = 400;
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("as these rows:\n")?;
+        f.write_str(&self.statements())
     }
+}
 
-    fn insert_manifests(&self, base: i64, sql: &mut Statements) {
-        const MANIFEST: &str =
-            "manifest (id, repository_id, digest, media_type_id, manifest_bytes, subject)";
-        for (at, subject) in number(&self.subjects) {
-            let id = base + at;
-            let subject = subject.map_or("null".to_owned(), |of| format!("'d{of}'"));
-            sql.row(
-                MANIFEST,
-                &format!("{id}, {base}, 'd{at}', 18, '', {subject}"),
-            );
-        }
-        // Elsewhere the same digests name other manifests.
-        sql.row(
-            MANIFEST,
-            &format!("{}, {}, 'd0', 18, '', 'd1'", base + IDS - 1, base + 1),
-        );
-        for (at, (parent, child)) in number(&self.children) {
-            sql.row(
-                "manifestchild (id, repository_id, manifest_id, child_manifest_id)",
-                &format!("{}, {base}, {base} + {parent}, {base} + {child}", base + at),
-            );
-        }
+impl Registry {
+    /// Writes the statements that make this registry in an empty database.
+    pub(super) fn statements(&self) -> String {
+        let mut rows = Rows::default();
+        self.add_namespaces(&mut rows);
+        self.add_blobs(&mut rows);
         for at in 0..LABELS {
-            sql.row(
+            let id = LABEL_IDS + at;
+            rows.add(
                 "label (id, uuid, key, value, media_type_id, source_type_id)",
-                &format!("{base} + {at}, '{base}-{at}', 'key', '', 1, 1"),
+                format!("{id}, 'label-{at}', 'key', '', 1, 1"),
             );
         }
-        for (at, (manifest, label)) in number(&self.labels) {
-            sql.row(
-                "manifestlabel (id, repository_id, manifest_id, label_id)",
-                &format!(
-                    "{}, {base}, {base} + {manifest}, {base} + {label}",
-                    base + at
+        for (at, repository) in self.repositories.iter().enumerate() {
+            self.add_repository(at, repository, &mut rows);
+        }
+        rows.statements()
+    }
+
+    fn add_namespaces(&self, rows: &mut Rows) {
+        for (at, namespace) in self.namespaces.iter().enumerate() {
+            let (id, window_s) = (USERS + at, namespace.window_s);
+            let (enabled, robot) = (namespace.enabled, namespace.robot);
+            rows.add(
+                "\"user\" (id, username, email, verified, organization, robot, invoice_email, \
+                 last_invalid_login, removed_tag_expiration_s, enabled)",
+                format!(
+                    "{id}, 'org{at}', 'org{at}@example.com', true, true, {robot}, false, 'epoch', \
+                     {window_s}, {enabled}"
                 ),
             );
+            let table = "quotanamespacesize (id, namespace_user_id, size_bytes, \
+                         backfill_start_ms, backfill_complete)";
+            rows.add_total(table, id, namespace.total.as_ref());
         }
     }
 
-    fn insert_tags(&self, base: i64, sql: &mut Statements) {
-        for (at, tag) in number(&self.tags) {
-            let end = match tag.life {
-                Life::Alive => "null".to_owned(),
-                Life::EndsLater => (NOW_MS + 1).to_string(),
-                Life::Restorable => (NOW_MS - WINDOW_S * 1000 + 1).to_string(),
-                Life::Garbage => (NOW_MS - WINDOW_S * 1000 - at / 2).to_string(),
-            };
-            let place =
-                |of: Option<usize>| of.map_or("null".to_owned(), |of| format!("{base} + {of}"));
-            sql.row(
-                "tag (id, name, repository_id, manifest_id, lifetime_start_ms, lifetime_end_ms,
-                      tag_kind_id, immutable, linked_tag_id)",
-                &format!(
-                    "{}, 'tag{at}', {base}, {}, 0, {end}, 1, {}, {}",
-                    base + at,
-                    place(tag.manifest),
-                    tag.immutable,
-                    place(tag.linked)
-                ),
+    fn add_blobs(&self, rows: &mut Rows) {
+        for (at, blob) in self.blobs.iter().enumerate() {
+            let id = BLOBS + at;
+            let (checksum, cas) = (self.checksum(blob.checksum, at), blob.content_addressed);
+            let bytes = blob
+                .bytes
+                .map_or("null".to_owned(), |bytes| bytes.to_string());
+            rows.add(
+                "imagestorage (id, uuid, image_size, cas_path, content_checksum)",
+                format!("{id}, 'uuid-{at}', {bytes}, {cas}, {checksum}"),
             );
-        }
-    }
-
-    fn insert_blobs(&self, base: i64, sql: &mut Statements) {
-        for (at, placed) in number(&self.placed) {
-            let id = base + at;
-            sql.row(
-                "imagestorage (id, uuid, cas_path, content_checksum)",
-                &format!("{id}, '{id}', true, 'sha256:' || lpad('{id}', 64, '0')"),
-            );
-            if *placed {
-                sql.row(
+            for location in &blob.locations {
+                let (placement, location) = (id * 10 + location, LOCATIONS[*location]);
+                rows.add(
                     "imagestorageplacement (id, storage_id, location_id)",
-                    &format!("{id}, {id}, 7"),
+                    format!("{placement}, {id}, {location}"),
+                );
+            }
+            if blob.signed {
+                rows.add(
+                    "imagestoragesignature (id, storage_id, kind_id)",
+                    format!("{}, {id}, 1", id + 5_000),
                 );
             }
         }
-        let own = number(&self.blobs).map(|(at, (m, b))| (base + at, base, m.to_string(), *b));
-        let last = IDS - 1;
-        let foreign =
-            number(&self.foreign).map(|(at, b)| (base + last - at, base + 1, last.to_string(), *b));
-        for (id, repository, manifest, blob) in own.chain(foreign) {
-            sql.row(
-                "manifestblob (id, repository_id, manifest_id, blob_id)",
-                &format!("{id}, {repository}, {base} + {manifest}, {base} + {blob}"),
-            );
+    }
+
+    fn checksum(&self, checksum: Checksum, at: usize) -> String {
+        match checksum {
+            Checksum::Own => format!("'{}'", sha256(at)),
+            Checksum::Of(other) => format!("'{}'", sha256(other % self.blobs.len())),
+            Checksum::EmptyLayer => format!("'{EMPTY_LAYER}'"),
+            Checksum::None => "null".to_owned(),
+            Checksum::EmptyText => "''".to_owned(),
+            Checksum::UpperCase => format!("'sha256:{at:0>63}F'"),
+            Checksum::Path => "'sha256:../../etc/passwd'".to_owned(),
         }
-        for (at, (blob, expired)) in number(&self.uploads) {
-            let late = i64::from(!expired);
-            sql.row(
-                "uploadedblob (id, repository_id, blob_id, uploaded_at, expires_at)",
-                &format!(
-                    "{}, {base}, {base} + {blob}, 'epoch',
-                     timestamp 'epoch' + {} * interval '1 ms'",
-                    base + at,
-                    NOW_MS + late
-                ),
-            );
+    }
+
+    fn add_repository(&self, at: usize, repository: &Repository, rows: &mut Rows) {
+        let id = REPOSITORIES + at;
+        let owner = repository.owner.map(|owner| owner % self.namespaces.len());
+        let owner_id = null_or(owner.map(|owner| USERS + owner));
+        let state = repository.state;
+        rows.add(
+            "repository (id, namespace_user_id, name, visibility_id, badge_token, state)",
+            format!("{id}, {owner_id}, 'repository-{at}', 1, '', {state}"),
+        );
+        let table = "quotarepositorysize (id, repository_id, size_bytes, backfill_start_ms, \
+                     backfill_complete)";
+        rows.add_total(table, id, repository.total.as_ref());
+        self.add_manifests(id, repository, rows);
+        // Whoever has no namespace has its window in none.
+        let namespace = &self.namespaces[owner.unwrap_or_default()];
+        let end_ms = |end| namespace.end_ms(end);
+        content::add_tags(id, repository, end_ms, rows);
+        self.add_uploads(id, repository, rows);
+        content::add_statistics(id, repository, rows);
+        if repository.has_others {
+            content::add_others(id, repository.state, rows);
         }
     }
 }
 
-/// Counts things as ids are.
-fn number<T>(things: impl IntoIterator<Item = T>) -> impl Iterator<Item = (i64, T)> {
-    (0..).zip(things)
-}
-
-struct Statements(String);
-
-impl Statements {
-    fn row(&mut self, table: &str, values: &str) {
-        // A string takes everything.
-        let _infallible = writeln!(self.0, "insert into {table} values ({values});");
-    }
-}
-
-/// Writes the statement that reads what is left of a graph.
-pub(super) fn select(base: i64) -> String {
-    let table = |name| {
-        format!(
-            "select '{name}'::text, id::bigint - {base} from {name}
-              where id between {base} and {base} + {IDS} - 1"
-        )
-    };
-    let tables = [
-        "tag",
-        "manifest",
-        "manifestchild",
-        "manifestblob",
-        "manifestlabel",
-        "label",
-        "imagestorage",
-        "imagestorageplacement",
-        "uploadedblob",
-    ];
-    tables.map(table).join(" union all ")
+fn sha256(number: usize) -> String {
+    format!("sha256:{number:0>64}")
 }

@@ -1,0 +1,206 @@
+//! A database that takes one registry after the other, and the collector at work on it.
+use std::collections::BTreeSet;
+
+use futures::future::join_all;
+use quayhand_model::{
+    Conn, Db, DbConfig, DbError, configure,
+    gc::{self, Collected, DoomedObject, Rules, Work},
+    purge::{self, Ending, Loss},
+};
+use quayhand_testkit::PostgresServer;
+use tokio_postgres::Client;
+
+use super::{
+    plan::{Order, Plan},
+    registry::Registry,
+    snapshot::{Key, Reader, Snapshot},
+};
+use crate::{scratch, sweep};
+
+/// Tries of a batch that conflicts with another.
+const TRIES: u32 = 6;
+/// Transactions after which a purge is taken for one that makes no progress.
+const MANY: u32 = 10_000;
+
+// Whatever hangs on a registry's first tables goes with them.
+const EMPTY: &str = r#"
+    select 'truncate "user", quotanamespacesize, imagestorage, label, '
+           || string_agg(relname, ', ') || ' cascade'
+      from pg_class
+     where relnamespace = 'public'::regnamespace and relkind = 'r'
+       and relname like 'quayhand\_%' and relname not like '%\_migrations'"#;
+
+pub(super) struct Laboratory {
+    db: Db,
+    client: Client,
+    reader: Reader,
+    /// Empties the database.
+    empty: String,
+}
+
+/// What was announced to go: rows, and objects afterwards.
+pub(super) struct Announced {
+    pub(super) rows: BTreeSet<Key>,
+    pub(super) objects: Vec<DoomedObject>,
+}
+
+impl Laboratory {
+    pub(super) async fn new() -> Self {
+        let server = PostgresServer::shared().await.unwrap();
+        let database = scratch::standalone(server, "property").await;
+        let client = server.connect(&database).await.unwrap();
+        let reader = Reader::new(&client).await;
+        let empty = client.query_one(EMPTY, &[]).await.unwrap().get(0);
+        Self {
+            db: configure(DbConfig::new(server.url(&database))).unwrap(),
+            client,
+            reader,
+            empty,
+        }
+    }
+
+    /// Makes a registry in the emptied database.
+    pub(super) async fn load(&self, registry: &Registry) -> Result<Snapshot, String> {
+        self.client.batch_execute(&self.empty).await.unwrap();
+        let loaded = self.client.batch_execute(&registry.statements()).await;
+        loaded.map_err(|error| format!("no registry: {error:?}"))?;
+        Ok(self.read().await)
+    }
+
+    pub(super) async fn read(&self) -> Snapshot {
+        self.reader.read(&self.client).await
+    }
+
+    /// Collects and purges, in the order of the plan.
+    pub(super) async fn collect(&self, plan: &Plan) -> Result<(), DbError> {
+        match plan.order {
+            Order::ExpireFirst => {
+                self.expire(plan).await?;
+                self.purge(plan).await
+            }
+            Order::PurgeFirst => {
+                self.purge(plan).await?;
+                self.expire(plan).await
+            }
+            Order::Together => {
+                let (expired, purged) = tokio::join!(self.expire(plan), self.purge(plan));
+                expired.and(purged)
+            }
+        }
+    }
+
+    /// Collects what expires, until a pass over all candidates changes nothing.
+    pub(super) async fn expire(&self, plan: &Plan) -> Result<(), DbError> {
+        let rules = &plan.rules();
+        loop {
+            let hands = plan.deal(sweep::candidates(&self.db, rules).await);
+            let hands = hands.iter().map(|lists| self.exhaust(lists, plan));
+            let mut rows = 0;
+            for hand in join_all(hands).await {
+                rows += hand?;
+            }
+            rows += self.settle_rechecks(rules).await?;
+            if rows == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Collects lists of repositories one after the other; returns how many rows went.
+    async fn exhaust(&self, lists: &[Vec<i64>], plan: &Plan) -> Result<u64, DbError> {
+        let (rules, at_most) = (plan.rules(), plan.at_most);
+        let mut rows = 0;
+        for repositories in lists.iter().filter(|list| !list.is_empty()) {
+            let mut carried = Vec::new();
+            loop {
+                let work = Work {
+                    repositories,
+                    carried: &carried,
+                    at_most,
+                };
+                let batch = self.attempt(async |tx| gc::collect_batch(tx, work, &rules).await);
+                let batch = batch.await?;
+                rows += count(&batch);
+                if !batch.more {
+                    break;
+                }
+                carried = batch.carried;
+            }
+        }
+        Ok(rows)
+    }
+
+    async fn settle_rechecks(&self, rules: &Rules) -> Result<u64, DbError> {
+        let settled = self.attempt(async |tx| gc::settle_rechecks(tx, 300, rules).await);
+        Ok(count(&settled.await?))
+    }
+
+    /// Purges every repository that is marked for deletion.
+    pub(super) async fn purge(&self, plan: &Plan) -> Result<(), DbError> {
+        let (db, rules, at_most) = (&self.db, &plan.rules(), plan.at_most);
+        let marked = db.scope(async |conn| purge::marked_repositories(conn, 0, 100).await);
+        for id in marked.await?.into_iter().map(|one| one.id) {
+            for _ in 0..MANY {
+                let batch = self.attempt(async |tx| gc::purge_batch(tx, id, at_most, rules).await);
+                if !batch.await?.is_some_and(|batch| batch.more) {
+                    break;
+                }
+            }
+            let drop = async || {
+                self.attempt(async |tx| purge::drop_repository_rows(tx, id, at_most).await)
+                    .await
+            };
+            while drop().await? > 0 {}
+            let ended = self
+                .attempt(async |tx| purge::finish_repository(tx, id, rules).await)
+                .await?;
+            if ended != Ending::Purged {
+                return Err(DbError::Refused(format!(
+                    "repository {id} ended as {ended:?}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs one transaction, again when it conflicts with another.
+    async fn attempt<T>(
+        &self,
+        work: impl AsyncFn(&mut Conn) -> Result<T, DbError>,
+    ) -> Result<T, DbError> {
+        let mut tries = 1;
+        loop {
+            match self.db.transaction(async |tx| work(tx).await).await {
+                Err(error) if error.is_contention() && tries < TRIES => tries += 1,
+                ended => return ended,
+            }
+        }
+    }
+
+    /// Says what collecting everything would delete.
+    pub(super) async fn preview_expiry(&self, plan: &Plan) -> Result<Announced, DbError> {
+        let rules = plan.rules();
+        let db = &self.db;
+        let loss = db.read_only_transaction(async |tx| gc::preview(tx, None, &rules).await);
+        Ok(announced(loss.await?))
+    }
+
+    /// Says what purging these repositories would delete, those that are marked.
+    pub(super) async fn preview_purge(&self, ids: &[i64]) -> Result<Announced, DbError> {
+        let db = &self.db;
+        let loss = db.read_only_transaction(async |tx| purge::preview_repositories(tx, ids).await);
+        Ok(announced(loss.await?))
+    }
+}
+
+fn announced((rows, objects): Loss) -> Announced {
+    let rows = rows.into_iter().map(|row| (row.table.to_owned(), row.id));
+    Announced {
+        rows: rows.collect(),
+        objects,
+    }
+}
+
+fn count(batch: &Collected) -> u64 {
+    batch.tags + batch.uploads + batch.manifests + batch.labels + batch.blobs
+}
