@@ -1,6 +1,6 @@
 //! Throw-away servers and fixtures for the tests and the demo.
 //!
-//! - [`PostgresServer`], [`RedisServer`]: private servers on free loopback ports, gone with the
+//! - [`PostgresServer`], [`RedisServer`], [`RedisCluster`]: private servers on free loopback ports, gone with the
 //!   process that started them
 //! - [`Proxy`]: a network that fails on demand
 //! - [`wait_for`], [`unique_name`]: events instead of sleeps, names that tests do not share
@@ -28,6 +28,6 @@ pub use guards::{PlayedSchedule, check_guards_page};
 pub use objects::create_objects;
 pub use postgres::{POSTGRES_PASSWORD, POSTGRES_USER, PostgresOptions, PostgresServer};
 pub use proxy::{Fault, Proxy};
-pub use redis::{REDIS_DATABASES, RedisOptions, RedisServer};
+pub use redis::{REDIS_DATABASES, RedisCluster, RedisOptions, RedisServer, RedisTls};
 pub use shared::{report_skipped, shared_dir};
 pub use wait::{unique_name, wait_for};

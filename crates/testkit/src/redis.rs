@@ -1,5 +1,8 @@
 //! A private Redis server that exists as long as the value that stands for it.
 
+mod cluster;
+mod options;
+
 use std::{fmt::Write as _, net::Ipv4Addr, path::Path, time::Duration};
 
 use rustix::process::Signal;
@@ -10,6 +13,9 @@ use tokio::{
 };
 
 use crate::{TestkitError, keeper::Keeper, port, program};
+pub use cluster::RedisCluster;
+use options::{ADMINISTRATOR, settings};
+pub use options::{RedisOptions, RedisTls};
 
 /// How long a new server may take until it answers.
 const START_DEADLINE: Duration = Duration::from_secs(20);
@@ -17,17 +23,6 @@ const START_DEADLINE: Duration = Duration::from_secs(20);
 const START_TRIES: u32 = 5;
 /// How many numbered databases a server has.
 pub const REDIS_DATABASES: u32 = 1024;
-
-/// Says how a throw-away Redis keeps its data, and whom it lets in.
-#[derive(Debug, Clone, Default)]
-pub struct RedisOptions {
-    /// Whether every write goes to an append-only file, so that a restart finds the data again.
-    /// Without it a killed server forgets everything.
-    pub appendonly: bool,
-    /// The password that clients must give, `None` for an open server; without quotes, backslashes
-    /// or line ends.
-    pub password: Option<String>,
-}
 
 /// A running throw-away Redis; dropping it ends the server and removes its folder.
 ///
@@ -37,7 +32,17 @@ pub struct RedisOptions {
 pub struct RedisServer {
     keeper: Keeper,
     port: u16,
-    password: Option<String>,
+    tls_port: Option<u16>,
+    login: Login,
+}
+
+/// Whom the server lets in.
+#[derive(Debug, Clone)]
+enum Login {
+    Anybody,
+    Password(String),
+    /// The users of an ACL file; we look by one of our own.
+    Users,
 }
 
 impl RedisServer {
@@ -87,9 +92,25 @@ impl RedisServer {
     /// Returns the URL of one of its numbered databases, 0 to [`REDIS_DATABASES`] - 1.
     pub fn database_url(&self, database: u32) -> String {
         let port = self.port;
-        let login = self.password.as_ref();
-        let login = login.map_or_else(String::new, |password| format!(":{}@", escaped(password)));
+        let login = match &self.login {
+            Login::Anybody => String::new(),
+            Login::Password(password) => format!(":{}@", escaped(password)),
+            Login::Users => format!("{ADMINISTRATOR}:{ADMINISTRATOR}@"),
+        };
         format!("redis://{login}127.0.0.1:{port}/{database}")
+    }
+
+    /// Returns the URL for one of the users of [`RedisOptions::users`]; database 0.
+    pub fn url_as(&self, user: &str, password: &str) -> String {
+        let (user, password) = (escaped(user), escaped(password));
+        format!("redis://{user}:{password}@127.0.0.1:{}/0", self.port)
+    }
+
+    /// Returns the URL of the encrypted port, by the name `localhost`; `None` without
+    /// [`RedisOptions::tls`].
+    pub fn tls_url(&self) -> Option<String> {
+        let port = self.tls_port?;
+        Some(format!("rediss://localhost:{port}/0"))
     }
 
     /// The server's port on 127.0.0.1; the same after a restart.
@@ -151,17 +172,21 @@ impl RedisServer {
     async fn try_start(options: &RedisOptions) -> Result<Self, TestkitError> {
         let redis = program::find("redis-server", "redis-server")?;
         let port = port::free()?;
+        let tls_port = options.tls.as_ref().map(|_| port::free()).transpose()?;
+        let bus_port = options.cluster.then(port::free).transpose()?;
         let script = |folder: &Path| {
             let (folder, redis) = (folder.display(), redis.display());
             format!("cd '{folder}' || exit 1\nexec '{redis}' settings\n")
         };
-        let files = [("settings", settings(options, port))];
+        let mut files = options.files();
+        files.push(("settings", settings(options, port, tls_port, bus_port)));
         let mut keeper = Keeper::new("quayhand-rd-", &script, &files, "KILL")?;
         keeper.start()?;
         let server = Self {
             keeper,
             port,
-            password: options.password.clone(),
+            tls_port,
+            login: options.login(),
         };
         server.wait_until_it_answers().await?;
         Ok(server)
@@ -183,15 +208,26 @@ impl RedisServer {
         outcome.unwrap_or_else(|_| failed("it does not answer"))
     }
 
+    /// Sends commands as somebody who may do everything; returns all answers as they came.
+    async fn say(&self, commands: &[&[&str]]) -> std::io::Result<String> {
+        let mut request = match &self.login {
+            Login::Anybody => String::new(),
+            Login::Password(password) => command(&["AUTH", password]),
+            Login::Users => command(&["AUTH", ADMINISTRATOR, ADMINISTRATOR]),
+        };
+        for words in commands {
+            request.push_str(&command(words));
+        }
+        request.push_str(&command(&["QUIT"]));
+        ask(self.port, request.as_bytes()).await
+    }
+
     /// Asks the server on the port for its process id and whether it has loaded its data.
     async fn answers(&self) -> bool {
         let Some(pid) = self.keeper.pid() else {
             return false;
         };
-        let login = self.password.as_ref();
-        let login = login.map_or_else(String::new, |password| command(&["AUTH", password]));
-        let request = format!("{login}{}{}", command(&["INFO"]), command(&["QUIT"]));
-        let Ok(answer) = ask(self.port, request.as_bytes()).await else {
+        let Ok(answer) = self.say(&[&["INFO"]]).await else {
             return false;
         };
         let (pid, loaded) = (format!("process_id:{}", pid.as_raw_nonzero()), "loading:0");
@@ -199,20 +235,6 @@ impl RedisServer {
             .iter()
             .all(|expected| answer.lines().any(|line| line == *expected))
     }
-}
-
-/// Writes the server's settings.
-fn settings(options: &RedisOptions, port: u16) -> String {
-    let appendonly = if options.appendonly { "yes" } else { "no" };
-    let mut text = format!(
-        "port {port}\nbind 127.0.0.1\ndaemonize no\nlogfile \"\"\ndir .\nsave \"\"\nmaxmemory 0\n\
-         databases {REDIS_DATABASES}\nappendonly {appendonly}\nappendfsync everysec\n"
-    );
-    if let Some(password) = &options.password {
-        // A string takes everything.
-        let _infallible = writeln!(text, "requirepass \"{password}\"");
-    }
-    text
 }
 
 /// Escapes a password for a URL: everything but ASCII letters and digits.

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use quayhand_testkit::{RedisOptions, RedisServer, wait_for};
+use quayhand_testkit::{RedisCluster, RedisOptions, RedisServer, wait_for};
 
 /// Long enough for anything that happens on one machine.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -35,6 +35,7 @@ async fn remembers_over_a_kill_only_with_an_appendonly_file() {
         let options = RedisOptions {
             appendonly,
             password: None,
+            ..RedisOptions::default()
         };
         let mut server = RedisServer::start_with(&options).await.unwrap();
         let (port, pid) = (server.port(), server.pid());
@@ -91,6 +92,7 @@ async fn wants_its_password() {
     let options = RedisOptions {
         appendonly: false,
         password,
+        ..RedisOptions::default()
     };
     let server = RedisServer::start_with(&options).await.unwrap();
     assert!(say(server.port(), "PING").starts_with("-NOAUTH"));
@@ -125,4 +127,31 @@ fn process_state(pid: i32) -> String {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let (_, rest) = stat.rsplit_once(") ").unwrap();
     rest[..1].to_owned()
+}
+
+#[tokio::test]
+async fn three_nodes_become_a_cluster() {
+    let cluster = RedisCluster::start().await.unwrap();
+    assert_eq!(cluster.nodes().len(), 3);
+    let answers: Vec<_> = cluster
+        .nodes()
+        .iter()
+        .map(|node| say(node.port(), "SET key value"))
+        .collect();
+    let moved = answers.iter().filter(|answer| answer.starts_with("-MOVED"));
+    assert_eq!(moved.count(), 2, "{answers:?}");
+    assert!(answers.contains(&"+OK".to_owned()), "{answers:?}");
+}
+
+#[tokio::test]
+async fn users_come_from_an_acl_file() {
+    let options = RedisOptions {
+        users: Some("user default off\nuser app on >secret ~a:* +get".to_owned()),
+        ..RedisOptions::default()
+    };
+    let server = RedisServer::start_with(&options).await.unwrap();
+    let port = server.port();
+    assert!(say(port, "GET a:1").starts_with("-NOAUTH"));
+    assert_eq!(say(port, "AUTH app secret"), "+OK");
+    assert!(server.url_as("app", "secret").contains("app:secret@"));
 }
