@@ -2,8 +2,10 @@
 //!
 //! - `mod.rs`: starting and stopping it
 //! - `database.rs`: making databases in it, connecting to them, running SQL files
+//! - `replica.rs`: a second server that follows it
 
 mod database;
+mod replica;
 
 use std::{collections::BTreeSet, fmt::Write as _, path::Path, time::Duration};
 
@@ -137,12 +139,21 @@ impl PostgresServer {
         let postgres = program::find("postgres", "postgresql")?;
         let port = port::free()?;
         let script = |folder: &Path| start_script(&initdb, &postgres, folder);
+        Self::launch(&script, settings(options, port), port).await
+    }
+
+    /// Makes a folder, runs a script in it that becomes the server, waits until it answers.
+    async fn launch(
+        script: &dyn Fn(&Path) -> String,
+        settings: String,
+        port: u16,
+    ) -> Result<Self, TestkitError> {
         let files = [
-            ("settings", settings(options, port)),
+            ("settings", settings),
             ("access", ACCESS.to_owned()),
             ("password", POSTGRES_PASSWORD.to_owned()),
         ];
-        let mut keeper = Keeper::new("quayhand-pg-", &script, &files, "QUIT")?;
+        let mut keeper = Keeper::new("quayhand-pg-", script, &files, "QUIT")?;
         keeper.start()?;
         let server = Self {
             keeper,
@@ -174,7 +185,8 @@ impl PostgresServer {
 }
 
 /// Who may connect: everybody who reaches the socket, and over TCP who knows the password.
-const ACCESS: &str = "local all all trust\nhost all all 127.0.0.1/32 md5\n";
+const ACCESS: &str =
+    "local all all trust\nlocal replication all trust\nhost all all 127.0.0.1/32 md5\n";
 
 /// Writes the script that makes the data folder and becomes the server.
 fn start_script(initdb: &Path, postgres: &Path, folder: &Path) -> String {
