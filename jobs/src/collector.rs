@@ -1,6 +1,7 @@
 //! Drives the batch engine: how large a batch is, how many run side by side, and what
 //! happens when one fails. The daemon's jobs and a run over everything share it.
 mod batch;
+mod pace;
 mod report;
 mod rules;
 
@@ -9,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{StreamExt, stream};
+use futures::{StreamExt, stream::FuturesUnordered};
 use quayhand_model::{
     DbError,
     gc::{self, Candidate, Rules},
@@ -19,11 +20,15 @@ use quayhand_queue::{Done, JobError};
 
 use crate::{Ctx, Step};
 use batch::FEWEST_TAGS;
+pub(crate) use batch::Line;
+pub use pace::{Pace, PaceLimits};
 pub(crate) use report::Report;
 pub(crate) use rules::{check, count, is_outage, rules};
 
 /// How long a run over everything waits for repositories that others hold.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Batches of one list, before the other lists have had theirs: about four seconds.
+pub(crate) const TURN: u32 = 32;
 /// Candidates a run over everything looks at in one pass.
 const PASS: u32 = 100_000;
 
@@ -49,24 +54,26 @@ impl<'a> Collector<'a> {
         })
     }
 
-    /// Collects one list until nothing is left, halving it around a repository that fails
-    /// until that one stands alone and all others are done.
+    /// Collects one list for a turn of so many batches, halving it around a repository that
+    /// fails until that one stands alone and all others had their turn.
     ///
     /// # Errors
     ///
-    /// Only when the database is out of reach; a broken repository is in the report.
-    pub(crate) async fn collect(&self, repositories: &[i64]) -> Result<Report, DbError> {
+    /// Only when the database is out of reach; a broken repository is in the report, and so
+    /// is what a longer turn would have collected.
+    pub(crate) async fn collect(&self, line: Line, batches: u32) -> Result<Report, DbError> {
         let mut report = Report::default();
-        let mut lists = vec![repositories.to_vec()];
-        while let Some(list) = lists.pop() {
-            match self.exhaust(&list, &mut report.done).await {
-                Ok(()) => {}
+        let mut lines = vec![line];
+        while let Some(line) = lines.pop() {
+            let list = line.repositories.clone();
+            match self.turn(line, batches, &mut report.done).await {
+                Ok(rest) => report.rest.extend(rest),
                 Err(error) if is_outage(&error) => return Err(error),
                 Err(error) if list.len() == 1 => report.broken.push((list[0], chain(&error))),
                 Err(_) => {
                     let (front, back) = list.split_at(list.len() / 2);
-                    lists.push(back.to_vec());
-                    lists.push(front.to_vec());
+                    lines.push(Line::new(back.to_vec()));
+                    lines.push(Line::new(front.to_vec()));
                 }
             }
         }
@@ -154,19 +161,27 @@ impl<'a> Collector<'a> {
         })
     }
 
-    /// Collects every candidate once, and what is due of `quayhand_recheck`.
+    /// Collects every candidate, a turn each before any has a second one, and what is due of
+    /// `quayhand_recheck`.
     async fn pass(
         &self,
         found: &[Candidate],
         total: u64,
         report: &mut Report,
     ) -> Result<(), DbError> {
-        let lists = self.pack(found).map(async |list| {
-            let ids: Vec<_> = list.iter().map(|c| c.repository_id).collect();
-            self.collect(&ids).await
-        });
-        let mut running = stream::iter(lists).buffer_unordered(self.ctx.concurrency.max(1));
-        while let Some(finished) = running.next().await {
+        let mut lists = self.pack(found);
+        let mut running = FuturesUnordered::new();
+        loop {
+            while running.len() < self.ctx.concurrency.max(1) {
+                let list = lists.next().map(|list| Line::new(ids(&list)));
+                let Some(line) = list.or_else(|| report.rest.pop_front()) else {
+                    break;
+                };
+                running.push(self.collect(line, TURN));
+            }
+            let Some(finished) = running.next().await else {
+                break;
+            };
             report.merge(finished?);
             self.report(&report.done, total);
         }
@@ -199,3 +214,10 @@ fn held(candidate: &Candidate) -> String {
         candidate.repository_id
     )
 }
+/// Returns the repositories of candidates.
+pub(crate) fn ids(list: &[Candidate]) -> Vec<i64> {
+    list.iter()
+        .map(|candidate| candidate.repository_id)
+        .collect()
+}
+

@@ -10,7 +10,7 @@ use quayhand_storage::Storage;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Gate, Settings};
+use crate::{Gate, Pace, Settings};
 
 /// Holds what one attempt of a job is given to work with. Cheap to clone.
 #[derive(Clone)]
@@ -27,6 +27,8 @@ pub struct Ctx {
     pub settings: Arc<Settings>,
     /// Shut while the schema is unchecked or unknown: jobs that delete refuse.
     pub gate: Gate,
+    /// Slows batches down while others suffer from them; one for the whole process.
+    pub pace: Pace,
     /// Cancelled when this attempt must stop.
     pub stop: CancellationToken,
     /// How this run was asked for.

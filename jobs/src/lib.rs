@@ -10,6 +10,7 @@ mod loss;
 mod purger;
 pub mod settings;
 
+pub use collector::{Pace, PaceLimits};
 pub use ctx::{Audit, Ctx, Doomed, Locking, Options, Preview, Progress, Step};
 pub use gate::Gate;
 pub use settings::Settings;

@@ -3,6 +3,8 @@ use std::time::Duration;
 
 use quayhand_queue::JobError;
 
+use crate::PaceLimits;
+
 /// Holds what an operator or Quay's own `config.yaml` decides about the jobs.
 ///
 /// [`Settings::default`] is Quay's default for every flag but `setup_complete`, which is
@@ -63,6 +65,8 @@ pub struct Settings {
 }
 
 impl Default for Settings {
+    /// What slows the collector down.
+    pub pace: PaceLimits,
     fn default() -> Self {
         Self {
             garbage_collection: true,
@@ -92,6 +96,7 @@ impl Default for Settings {
     }
 }
 
+            pace: PaceLimits::default(),
 impl Settings {
     /// Refuses when Quay's own start-up gate would keep a worker idle.
     ///

@@ -10,7 +10,7 @@
 //! other passes by.
 
 use crate::{
-    collector::{self, Collector},
+    collector::{self, Collector, Line, TURN},
     loss,
     prelude::*,
 };
@@ -43,7 +43,16 @@ impl Job<Ctx> for TagExpiry {
         if ctx.options.preview.is_some() {
             return preview(ctx, Some(&self.repository_ids)).await;
         }
-        let mut report = collector.collect(&self.repository_ids).await?;
+        let line = Line::new(self.repository_ids.clone());
+        let mut report = collector.collect(line, TURN).await?;
+        while let Some(line) = report.rest.pop_front() {
+            // What the batches so far know of it would be lost: it does not fit a payload.
+            if line.is_plain() && !ctx.options.by_hand {
+                return give_way(&report.done);
+            }
+            report.merge(collector.collect(line, TURN).await?);
+            collector.report(&report.done, 0);
+        }
         if self.rechecks {
             report.done += collector.settle_rechecks().await?;
         }
@@ -73,6 +82,13 @@ impl Job<Ctx> for TagExpiry {
             collector.drain().await
         }))
     }
+}
+
+/// Ends the turn of a repository with a lot of garbage: other tenants' jobs come first, then
+/// it goes on where it was.
+fn give_way(done: &Done) -> Result<Done, JobError> {
+    tracing::info!("gives way to others after {done}");
+    Err(JobError::Snooze(Duration::ZERO))
 }
 
 /// Shows what would go, and changes nothing.

@@ -8,7 +8,10 @@
 use quayhand_model::gc::{self, Candidate};
 use quayhand_queue::Placement;
 
-use crate::{collector::Collector, handing::hand_out, prelude::*, tag_expiry::TagExpiry};
+use crate::{
+    collector::{self, Collector},
+    handing::hand_out, prelude::*, tag_expiry::TagExpiry,
+};
 
 /// Repositories one sweep hands out; the next sweep goes on.
 const AT_MOST: u32 = 10_000;
@@ -55,7 +58,7 @@ fn job(list: &[Candidate]) -> (TagExpiry, Placement) {
     let alone = list.iter().all(|c| Some(c.namespace_id) == first);
     let tenant = first.filter(|_| alone).map(|id| id.to_string());
     let job = TagExpiry {
-        repository_ids: list.iter().map(|c| c.repository_id).collect(),
+        repository_ids: collector::ids(list),
         rechecks: false,
     };
     let placement = Placement {

@@ -1,7 +1,7 @@
 //! From a checked configuration to the things a command works with.
 use std::sync::Arc;
 
-use quayhand_jobs::{Ctx, Gate, Locking, Options, Settings};
+use quayhand_jobs::{Ctx, Gate, Locking, Options, Pace, PaceLimits, Settings};
 use quayhand_model::{Db, DbConfig, configure, drift};
 use quayhand_queue::{Client, Deadlines, Locks, QueueError, Redis, RedisStore, Store};
 use quayhand_storage::Storage;
@@ -90,6 +90,7 @@ impl App {
             client: self.client()?,
             settings: Arc::new(settings(&self.config)),
             gate: Gate::shut("the database's schema was not checked yet"),
+            pace: Pace::default(),
             stop: CancellationToken::new(),
             options,
             concurrency: self.config.concurrency(quayhand_jobs::queues::GC.as_str()),
@@ -181,4 +182,11 @@ pub(crate) fn settings(config: &Config) -> Settings {
         batch_tags: gc.batch_tags,
         recheck_after: gc.recheck_after,
     }
+        pace: PaceLimits {
+            enabled: gc.pace,
+            slow_batch: gc.pace_slow_batch,
+            replica_lag: gc.pace_replica_lag,
+            replica_lag_mib: gc.pace_replica_lag_mib,
+            longest_pause: gc.pace_longest_pause,
+        },
 }

@@ -29,7 +29,8 @@ const KEYS: &[Key] = keys! {
     worker { concurrency, lease, drain_timeout }
     gc {
         sweep_interval, batch_tags, recheck_after, tombstone_grace, blob_lock_ttl, blob_hold,
-        leak_grace, max_objects_per_run, standalone,
+        leak_grace, max_objects_per_run, standalone, pace, pace_slow_batch, pace_replica_lag,
+        pace_replica_lag_mib, pace_longest_pause,
     }
     registry {
         feature_garbage_collection, feature_repository_garbage_collection,

@@ -137,6 +137,16 @@ pub struct Gc {
     pub max_objects_per_run: u64,
     /// Objects may be removed without a locks Redis although a Quay has made the database.
     pub standalone: bool,
+    /// Batches come slower while others suffer from them.
+    pub pace: bool,
+    /// The database is slow when the smallest batch takes longer. `None`: never.
+    pub pace_slow_batch: Option<Duration>,
+    /// A replica may be this long behind. `None`: as long as it likes.
+    pub pace_replica_lag: Option<Duration>,
+    /// A replica may have so many MiB of the log to apply. 0: any number.
+    pub pace_replica_lag_mib: u64,
+    /// The longest pause after one batch. 0: none.
+    pub pace_longest_pause: Duration,
 }
 
 impl Default for Gc {
@@ -151,6 +161,11 @@ impl Default for Gc {
             leak_grace: Duration::from_hours(24),
             max_objects_per_run: 1_000_000,
             standalone: false,
+            pace: true,
+            pace_slow_batch: Some(Duration::from_secs(1)),
+            pace_replica_lag: Some(Duration::from_secs(10)),
+            pace_replica_lag_mib: 1_024,
+            pace_longest_pause: Duration::from_secs(5),
         }
     }
 }

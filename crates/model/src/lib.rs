@@ -10,6 +10,7 @@ pub mod gc;
 pub mod migrate;
 pub mod outbox;
 pub mod permission;
+pub mod pressure;
 pub mod purge;
 pub mod repository;
 pub mod schedule;

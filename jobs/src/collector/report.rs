@@ -1,16 +1,23 @@
 //! What a run over some repositories came to.
+use std::collections::VecDeque;
+
 use quayhand_queue::{Done, JobError};
 
-/// Says what a list came to: what was done, and the repositories that cannot be collected.
+use super::Line;
+
+/// Says what a list came to: what was done, what a longer turn would have done, and the
+/// repositories that cannot be collected.
 #[derive(Default)]
 pub(crate) struct Report {
     pub(crate) done: Done,
+    pub(crate) rest: VecDeque<Line>,
     pub(crate) broken: Vec<(i64, String)>,
 }
 
 impl Report {
-    pub(super) fn merge(&mut self, other: Self) {
+    pub(crate) fn merge(&mut self, other: Self) {
         self.done += other.done;
+        self.rest.extend(other.rest);
         self.broken.extend(other.broken);
     }
 

@@ -5,7 +5,9 @@
 )]
 
 mod expired_tokens;
+mod fairness;
 mod leak_sweep;
+mod pace;
 mod permission_recompute;
 mod scene;
 mod upload_cleanup;

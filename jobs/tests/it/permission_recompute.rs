@@ -2,7 +2,7 @@
 use std::sync::{Arc, Mutex};
 
 use quayhand_jobs::{
-    Ctx, Doomed, Gate, Locking, Options, Preview, Progress, Settings,
+    Ctx, Doomed, Gate, Locking, Options, Pace, Preview, Progress, Settings,
     permission_recompute::PermissionRecompute,
 };
 use quayhand_model::{DbConfig, configure, migrate};
@@ -46,6 +46,7 @@ impl Registry {
             client: None,
             settings: Arc::new(Settings::default()),
             gate: Gate::shut("this job deletes nothing and does not ask"),
+            pace: Pace::default(),
             stop: CancellationToken::new(),
             options: Options::default(),
             concurrency: 1,

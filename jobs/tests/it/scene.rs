@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use quayhand_jobs::{Ctx, Gate, Locking, Options, Preview, Settings};
+use quayhand_jobs::{Ctx, Gate, Locking, Options, Pace, Preview, Settings};
 use quayhand_model::{DbConfig, configure, migrate};
 use quayhand_storage::Storage;
 use quayhand_testkit::{
@@ -43,7 +43,11 @@ impl Scene {
 
     /// Generates a registry whose objects have true digests.
     pub(crate) async fn generated(spec: &RegistrySpec) -> Self {
-        let server = PostgresServer::shared().await.unwrap();
+        Self::generated_on(PostgresServer::shared().await.unwrap(), spec).await
+    }
+
+    /// Generates a registry on a server of its own.
+    pub(crate) async fn generated_on(server: &'static PostgresServer, spec: &RegistrySpec) -> Self {
         let database = unique_name("job");
         server.create_database(&database).await.unwrap();
         let db = configure(DbConfig::new(server.url(&database))).unwrap();
@@ -86,6 +90,7 @@ impl Scene {
             client: None,
             settings: Arc::new(Settings::default()),
             gate,
+            pace: Pace::default(),
             stop: CancellationToken::new(),
             options: Options::default(),
             concurrency: 2,
@@ -96,6 +101,52 @@ impl Scene {
             ctx,
             root,
         }
+    }
+
+    /// Generates a registry without garbage.
+    pub(crate) async fn clean_on(server: &'static PostgresServer) -> Self {
+        let spec = RegistrySpec {
+            repositories: 4,
+            tags: 20,
+            garbage_fraction: 0.0,
+            uploads_fraction: 0.0,
+            ..RegistrySpec::small(7)
+        };
+        Self::generated_on(server, &spec).await
+    }
+
+    /// Adds a namespace with repositories of so many tags past recovery each, the first of
+    /// which ended at `since_ms`; returns the repositories.
+    pub(crate) async fn litter(
+        &self,
+        namespace: &str,
+        repositories: u32,
+        tags: u32,
+        since_ms: i64,
+    ) -> Vec<i64> {
+        self.execute(&format!(
+            "insert into \"user\" (username, email, verified, organization, robot, invoice_email,
+                                 last_invalid_login)
+             values ('{namespace}', '', true, true, false, false, now());
+             with r as (
+                 insert into repository (namespace_user_id, name, visibility_id, badge_token)
+                 select u.id, 'r' || n, (select min(id) from visibility), ''
+                   from \"user\" u, generate_series(1, {repositories}) n
+                  where u.username = '{namespace}'
+                 returning id, substr(name, 2)::int as n
+             )
+             insert into tag (name, repository_id, lifetime_start_ms, lifetime_end_ms, tag_kind_id)
+             select 't' || t, r.id, 0, {since_ms} + r.n * {tags} + t, (select min(id) from tagkind)
+               from r, generate_series(0, {tags} - 1) t;
+             analyze"
+        ))
+        .await;
+        let client = self.server.connect(&self.database).await.unwrap();
+        let ids =
+            "select r.id::bigint from repository r join \"user\" u on u.id = namespace_user_id
+                    where u.username = $1 order by substr(r.name, 2)::int";
+        let rows = client.query(ids, &[&namespace]).await.unwrap();
+        rows.iter().map(|row| row.get(0)).collect()
     }
 
     /// Changes the settings of the next runs.
