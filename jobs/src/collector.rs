@@ -208,12 +208,6 @@ impl<'a> Collector<'a> {
     }
 }
 
-fn held(candidate: &Candidate) -> String {
-    format!(
-        "repository {}: another process holds it or its garbage",
-        candidate.repository_id
-    )
-}
 /// Returns the repositories of candidates.
 pub(crate) fn ids(list: &[Candidate]) -> Vec<i64> {
     list.iter()
@@ -221,3 +215,9 @@ pub(crate) fn ids(list: &[Candidate]) -> Vec<i64> {
         .collect()
 }
 
+fn held(candidate: &Candidate) -> String {
+    format!(
+        "repository {}: another process holds it or its garbage",
+        candidate.repository_id
+    )
+}

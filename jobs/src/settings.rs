@@ -62,11 +62,11 @@ pub struct Settings {
     pub batch_tags: u32,
     /// Pause after which something a pusher held is looked at again.
     pub recheck_after: Duration,
+    /// What slows the collector down.
+    pub pace: PaceLimits,
 }
 
 impl Default for Settings {
-    /// What slows the collector down.
-    pub pace: PaceLimits,
     fn default() -> Self {
         Self {
             garbage_collection: true,
@@ -92,11 +92,11 @@ impl Default for Settings {
             max_objects_per_run: 1_000_000,
             batch_tags: 500,
             recheck_after: Duration::from_mins(1),
+            pace: PaceLimits::default(),
         }
     }
 }
 
-            pace: PaceLimits::default(),
 impl Settings {
     /// Refuses when Quay's own start-up gate would keep a worker idle.
     ///

@@ -181,7 +181,6 @@ pub(crate) fn settings(config: &Config) -> Settings {
         max_objects_per_run: gc.max_objects_per_run,
         batch_tags: gc.batch_tags,
         recheck_after: gc.recheck_after,
-    }
         pace: PaceLimits {
             enabled: gc.pace,
             slow_batch: gc.pace_slow_batch,
@@ -189,4 +188,5 @@ pub(crate) fn settings(config: &Config) -> Settings {
             replica_lag_mib: gc.pace_replica_lag_mib,
             longest_pause: gc.pace_longest_pause,
         },
+    }
 }
