@@ -213,7 +213,7 @@ mod tests {
             Client::new(MemoryStore::default()),
             CancellationToken::new(),
         );
-        let config = PoolConfig::new(QUEUE, "host", 1, registry);
+        let config = PoolConfig::new(QUEUE, "host", 1, &registry);
         let (store, keeper) = (client.store().clone(), Keeper::start().unwrap());
         let pool = Pool::start(config, store, keeper, attempts, stop.clone());
         pool.steering.resize(3);

@@ -201,7 +201,7 @@ fn start_pools<C: JobContext>(
     let keeper = Keeper::start()?;
     let pool = |queue: Queue| {
         let slots = parts.plan.slots_of(&queue);
-        let config = PoolConfig::new(queue, &parts.plan.host, slots, Arc::clone(registry));
+        let config = PoolConfig::new(queue, &parts.plan.host, slots, registry);
         let config = PoolConfig {
             lease: parts.plan.lease,
             ..config

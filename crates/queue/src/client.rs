@@ -2,11 +2,10 @@
 use std::time::Duration;
 
 use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
 
 use crate::{
     Envelope, Job, LARGEST_PAYLOAD_BYTES, LONGEST_FIELD_BYTES, NewJob, Placement, Queue,
-    QueueError, RawJob, Receipt, Store,
+    QueueError, RawJob, Receipt, Store, Unique, UniqueMode, rules::hash,
 };
 
 /// Puts jobs into queues; cheap to clone, shared by all tasks of a process.
@@ -97,6 +96,24 @@ impl Client {
         self.store.enqueue(&J::QUEUE, &new).await
     }
 
+    /// Enqueues many jobs of one queue whose payloads are JSON already, each as its placement says,
+    /// in calls of up to 1,000; the receipts are in their order.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::enqueue_raw`]; a job that cannot be enqueued is found before any is.
+    pub async fn enqueue_all_raw<'a>(
+        &self,
+        queue: &Queue,
+        jobs: impl IntoIterator<Item = (RawJob<'a>, Placement)>,
+    ) -> Result<Vec<Receipt>, QueueError> {
+        let new: Vec<NewJob> = jobs
+            .into_iter()
+            .map(|(job, placement)| new_job(job, placement))
+            .collect::<Result<_, _>>()?;
+        self.store.enqueue(queue, &new).await
+    }
+
     /// Enqueues a job whose payload is JSON already; whether it fits the kind is found when it
     /// runs ([`Entry::check`](crate::Entry::check) finds it before).
     ///
@@ -122,6 +139,17 @@ impl Client {
     }
 }
 
+impl<'a> RawJob<'a> {
+    /// Makes a job of its type; `queue` is that of its kind.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::Payload`] when it cannot be written as JSON.
+    pub fn encode<C: Sync, J: Job<C>>(job: &J, queue: &'a Queue) -> Result<Self, QueueError> {
+        raw(job, queue)
+    }
+}
+
 fn raw<'a, C: Sync, J: Job<C>>(job: &J, queue: &'a Queue) -> Result<RawJob<'a>, QueueError> {
     let payload = serde_json::to_string(job).map_err(|source| QueueError::Payload {
         kind: J::KIND.to_owned(),
@@ -130,9 +158,8 @@ fn raw<'a, C: Sync, J: Job<C>>(job: &J, queue: &'a Queue) -> Result<RawJob<'a>, 
     Ok(RawJob {
         queue,
         kind: J::KIND,
-        version: J::POLICY.version,
         payload,
-        unique_for: J::POLICY.unique_for,
+        policy: J::POLICY,
     })
 }
 
@@ -142,19 +169,21 @@ fn new_job(job: RawJob<'_>, placement: Placement) -> Result<NewJob, QueueError> 
         kind: job.kind.to_owned(),
         source,
     };
-    let unique = job
-        .unique_for
-        .map_or_else(String::new, |_| unique_key(job.kind, &job.payload));
+    let unmarked = || {
+        let mark = Unique::new(UniqueMode::default(), Duration::ZERO);
+        (mark, String::new())
+    };
+    let (mark, unique) = mark_of(&job, &placement).unwrap_or_else(unmarked);
     let envelope = Envelope {
         id: placement
             .id
             .unwrap_or_else(|| ulid::Ulid::generate().to_string()),
         kind: job.kind.to_owned(),
-        version: job.version,
+        version: job.policy.version,
         payload: RawValue::from_string(job.payload).map_err(payload_error)?,
         attempt: 0,
         crashes: 0,
-        priority: placement.priority,
+        priority: placement.priority.unwrap_or(job.policy.priority),
         tenant: placement.tenant,
         unique: unique.clone(),
         enqueued_at_ms: 0,
@@ -165,14 +194,45 @@ fn new_job(job: RawJob<'_>, placement: Placement) -> Result<NewJob, QueueError> 
         id: envelope.id,
         delay: placement.delay,
         unique,
-        unique_for: job.unique_for.unwrap_or_default(),
+        unique_for: mark.at_most,
+        unique_mode: mark.mode,
+        priority: envelope.priority,
+        tenant: envelope.tenant,
     })
+}
+
+/// Returns how the job is kept apart from equal ones, and the key it shares with them; `None`:
+/// not at all.
+fn mark_of(job: &RawJob<'_>, placement: &Placement) -> Option<(Unique, String)> {
+    let policy = &job.policy;
+    let by_policy = || {
+        let at_most = policy.unique_for?;
+        Some(Unique::new(policy.unique_mode, at_most))
+    };
+    let unique = placement.unique.clone().or_else(by_policy)?;
+    let key = match (&unique.key, policy.unique_by) {
+        (Some(key), _) => format!("={key}"),
+        (None, Some(by)) => {
+            let value = by.value(&placement.tenant, &job.payload);
+            format!("{}:{value}", job.kind)
+        }
+        (None, None) => unique_key(job.kind, &job.payload),
+    };
+    Some((unique, key))
 }
 
 /// Checks the sizes: the queue must never hold what a worker would not read.
 fn fits(job: &RawJob<'_>, placement: &Placement) -> Result<(), QueueError> {
     let id = placement.id.as_deref().unwrap_or_default();
-    let texts = [job.kind, id, &placement.tenant, &placement.trace];
+    let unique = placement.unique.as_ref();
+    let key = unique.and_then(|unique| unique.key.as_deref());
+    let texts = [
+        job.kind,
+        id,
+        &placement.tenant,
+        &placement.trace,
+        key.unwrap_or_default(),
+    ];
     let longest = texts.map(str::len).into_iter().max().unwrap_or_default();
     for (bytes, limit) in [
         (job.payload.len(), LARGEST_PAYLOAD_BYTES),
@@ -191,13 +251,7 @@ fn fits(job: &RawJob<'_>, placement: &Placement) -> Result<(), QueueError> {
 
 /// Makes the key that equal jobs share: the kind, and half of the payload's SHA-256 in hex.
 fn unique_key(kind: &str, payload: &str) -> String {
-    use std::fmt::Write as _;
-    let mut key = format!("{kind}:");
-    for byte in &Sha256::digest(payload)[..16] {
-        // A string takes everything.
-        let _infallible = write!(key, "{byte:02x}");
-    }
-    key
+    format!("{kind}:{}", hash(payload, 16))
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! What can go wrong between this process and the queue.
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
+use crate::connect::is_between_nodes;
+
 /// Says which call on Redis failed, where, and what helps.
 ///
 /// The cause is its `source`. No text of it ever holds a password: the place is host and
@@ -66,6 +68,12 @@ pub enum QueueError {
         /// What is allowed.
         limit: usize,
     },
+    /// A queue holds as many pauses as it may.
+    #[error("queue `{queue}` has 1,000 pauses already; resume some of them first")]
+    TooMany {
+        /// The queue's name.
+        queue: crate::Queue,
+    },
     /// The job cannot be written as JSON, or is no JSON.
     #[error("the payload of a job `{kind}` is not usable as JSON")]
     Payload {
@@ -94,9 +102,10 @@ impl QueueError {
         }
         let loading = matches!(
             source.kind(),
-            ErrorKind::Server(ServerErrorKind::BusyLoading | ServerErrorKind::TryAgain)
+            ErrorKind::Server(ServerErrorKind::BusyLoading)
         );
-        if source.is_io_error() || source.is_unrecoverable_error() || loading {
+        let moving = is_between_nodes(&source);
+        if source.is_io_error() || source.is_unrecoverable_error() || loading || moving {
             return Self::Unreachable { place, source };
         }
         Self::Refused {
@@ -104,6 +113,11 @@ impl QueueError {
             place,
             source,
         }
+    }
+
+    /// Says whether the job itself is at fault: no Redis would take it.
+    pub fn is_unusable(&self) -> bool {
+        matches!(self, Self::TooLarge { .. } | Self::Payload { .. })
     }
 
     /// Says whether nothing answered: the call may or may not have had its effect.

@@ -23,16 +23,18 @@ mod placement;
 mod policy;
 mod redis;
 mod registry;
+mod rules;
 mod server;
 mod settle;
 mod store;
+mod unique;
 
 pub use self::redis::RedisStore;
 pub use backend::{
-    Ack, AckLayer, Backend, Keeper, KnownKind, PoolConfig, PoolHandle, PoolStatus, Taken,
+    Ack, AckLayer, Backend, Keeper, KnownKinds, Notes, PoolConfig, PoolHandle, PoolStatus, Taken,
 };
 pub use client::Client;
-pub use connect::{Deadlines, Redis};
+pub use connect::{Deadlines, Redis, Settings, Tls};
 pub use envelope::{Envelope, LARGEST_PAYLOAD_BYTES, LONGEST_FIELD_BYTES};
 pub use error::QueueError;
 pub use job::{Job, Schedule, Source};
@@ -43,8 +45,12 @@ pub use outcome::{Done, JobError, chain};
 pub use placement::{Placement, RawJob};
 pub use policy::{Backoff, Policy};
 pub use registry::{Entry, Registry};
+pub use rules::{KeyBy, Limit, Rate, Rule};
 pub use settle::{Outcome, REFUSED_PAUSE};
 pub use store::{
-    Counts, Fetch, Fetched, Finish, LARGEST_BATCH, LONGEST_WAIT, Lease, MOST_CRASHES, MOST_DEAD,
-    NewJob, Receipt, Shown, State, Store, TakenJob, WorkerId,
+    About, BadTarget, Cancelled, Counts, Ending, Fetch, Fetched, Filter, Finish, Kept,
+    LARGEST_BATCH, LONGEST_DEATH, LONGEST_WAIT, Lease, MOST_CRASHES, MOST_DEAD, MOST_KEPT,
+    MOST_LINES, MOST_PAUSES, MOST_RECORDS, NewJob, Note, Page, Pause, Progress, Receipt, Record,
+    Renewed, SeenWorker, Shown, State, Store, TakenJob, Target, Why, WorkerId,
 };
+pub use unique::{Unique, UniqueMode};

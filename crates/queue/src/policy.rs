@@ -1,6 +1,8 @@
 //! How a kind of job wants to be run: all data, no behaviour.
 use std::time::Duration;
 
+use crate::{KeyBy, Limit, Rate, UniqueMode};
+
 /// Says how long, how often and how patiently the attempts of one kind run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -15,6 +17,19 @@ pub struct Policy {
     /// not enqueued; the mark goes with the job and at the latest after this time.
     /// `None`: equal jobs may queue side by side.
     pub unique_for: Option<Duration>,
+    /// What happens to an equal job, when [`Self::unique_for`] is set.
+    pub unique_mode: UniqueMode,
+    /// Which jobs of the kind are equal; `None`: those with the same payload.
+    pub unique_by: Option<KeyBy>,
+    /// Higher goes first, over all tenants; 0 is ordinary. A placement may say otherwise.
+    pub priority: i8,
+    /// How many run at a time, over all hosts; `None`: as many as there are slots.
+    pub limit: Option<Limit>,
+    /// How many start in a time, over all hosts; `None`: any.
+    pub rate: Option<Rate>,
+    /// How long a record of each attempt is kept: outcome, counts, error, last log lines. Zero
+    /// keeps none and costs nothing. At most ten attempts a job, and a thousand jobs a queue.
+    pub keep_for: Duration,
     /// Version of the payload. A host leaves newer versions than its own in the queue.
     pub version: u32,
 }
@@ -48,12 +63,19 @@ impl Backoff {
 }
 
 impl Policy {
-    /// Five minutes, ten attempts, [`Backoff::DEFAULT`], not unique, version 1.
+    /// Five minutes, ten attempts, [`Backoff::DEFAULT`], not unique, unlimited, ordinary priority,
+    /// no records, version 1.
     pub const DEFAULT: Self = Self {
         timeout: Duration::from_mins(5),
         max_attempts: 10,
         backoff: Backoff::DEFAULT,
         unique_for: None,
+        unique_mode: UniqueMode::WhileQueuedOrRunning,
+        unique_by: None,
+        priority: 0,
+        limit: None,
+        rate: None,
+        keep_for: Duration::ZERO,
         version: 1,
     };
 
@@ -75,6 +97,48 @@ impl Policy {
     #[must_use]
     pub const fn unique_for(mut self, at_most: Duration) -> Self {
         self.unique_for = Some(at_most);
+        self
+    }
+
+    /// Returns the policy with another way to keep equal jobs apart.
+    #[must_use]
+    pub const fn unique_mode(mut self, mode: UniqueMode) -> Self {
+        self.unique_mode = mode;
+        self
+    }
+
+    /// Returns the policy with jobs equal that share less than the whole payload.
+    #[must_use]
+    pub const fn unique_by(mut self, by: KeyBy) -> Self {
+        self.unique_by = Some(by);
+        self
+    }
+
+    /// Returns the policy with another priority.
+    #[must_use]
+    pub const fn priority(mut self, priority: i8) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// Returns the policy with at most `most` jobs running at a time, over all hosts.
+    #[must_use]
+    pub const fn limit(mut self, most: u32, by: KeyBy) -> Self {
+        self.limit = Some(Limit { most, by });
+        self
+    }
+
+    /// Returns the policy with at most `most` jobs starting in a time, over all hosts.
+    #[must_use]
+    pub const fn rate(mut self, most: u32, per: Duration, by: KeyBy) -> Self {
+        self.rate = Some(Rate { most, per, by });
+        self
+    }
+
+    /// Returns the policy with a record of each attempt kept.
+    #[must_use]
+    pub const fn keep_for(mut self, at_most: Duration) -> Self {
+        self.keep_for = at_most;
         self
     }
 }

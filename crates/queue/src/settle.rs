@@ -91,7 +91,12 @@ impl IntoResponse for Outcome {
 
 /// Cuts a text to what is kept with a job, between two characters.
 pub(crate) fn kept(text: &str) -> &str {
-    let mut end = text.len().min(LONGEST_TEXT);
+    cut(text, LONGEST_TEXT)
+}
+
+/// Cuts a text to so many bytes at most, between two characters.
+pub(crate) fn cut(text: &str, longest: usize) -> &str {
+    let mut end = text.len().min(longest);
     while !text.is_char_boundary(end) {
         end -= 1;
     }

@@ -7,9 +7,14 @@ use std::{
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
-use super::{Taken, finisher::Finisher, pool::Pool, taken::Ticket};
+use super::{
+    Notes, Taken,
+    finisher::Finisher,
+    pool::Pool,
+    taken::{Keeping, Ticket},
+};
 use crate::{
-    Envelope, Fetch, Fetched, Finish, LARGEST_BATCH, LONGEST_WAIT, Outcome, TakenJob,
+    Envelope, Fetch, Fetched, Finish, LARGEST_BATCH, LONGEST_WAIT, Lease, Outcome, TakenJob,
     jitter::Patience, store::Waiter,
 };
 
@@ -35,7 +40,7 @@ pub(super) async fn run(pool: Arc<Pool>, finisher: Finisher, out: mpsc::Unbounde
     let _lapses = fetcher
         .pool
         .store
-        .leave(&fetcher.pool.queue, &fetcher.pool.worker)
+        .leave(&fetcher.pool.queue, &fetcher.pool.worker, true)
         .await;
 }
 
@@ -101,6 +106,7 @@ impl Fetcher {
             number: self.number,
             most,
             lease: self.pool.lease,
+            rules: &self.pool.rules,
         };
         self.pool.store.fetch(&self.pool.queue, &fetch).await
     }
@@ -129,30 +135,49 @@ impl Fetcher {
                 Err(Outcome::Dead { reason })
             }
         };
-        let (lease, running) = (&job.lease, &self.pool.running);
-        match decided {
+        let started = decided.and_then(|envelope| {
+            let notes = Notes::default();
+            let running = &self.pool.running;
+            match running.add(&job.lease, asked, &notes) {
+                Some(cancelled) => Ok((envelope, notes, cancelled)),
+                None => Err(Outcome::Snooze {
+                    delay: STILL_RUNNING_PAUSE,
+                    reason: "an earlier attempt still runs".to_owned(),
+                }),
+            }
+        });
+        match started {
             Err(outcome) => self.settle(job, outcome),
-            Ok(envelope) => match running.add(lease, asked) {
-                Some(cancelled) => {
-                    let slot = self.pool.slots.take();
-                    let ticket =
-                        Ticket::new(lease.clone(), running.clone(), self.finisher.clone(), slot);
-                    // A closed channel drops the job, which gives it back.
-                    let _given_back = self.out.send(Taken {
-                        envelope,
-                        lease: lease.clone(),
-                        cancelled,
-                        ticket: Some(ticket),
-                    });
-                }
-                None => self.settle(
-                    job,
-                    Outcome::Snooze {
-                        delay: STILL_RUNNING_PAUSE,
-                        reason: "an earlier attempt still runs".to_owned(),
-                    },
-                ),
-            },
+            Ok((envelope, notes, cancelled)) => {
+                let ticket = self.ticket(&job.lease, &envelope, &notes);
+                // A closed channel drops the job, which gives it back.
+                let _given_back = self.out.send(Taken {
+                    envelope,
+                    lease: job.lease.clone(),
+                    cancelled,
+                    notes,
+                    ticket: Some(ticket),
+                });
+            }
+        }
+    }
+
+    fn ticket(&self, lease: &Lease, envelope: &Envelope, notes: &Notes) -> Ticket {
+        let pool = &self.pool;
+        let policy = pool.kinds.get(&envelope.kind);
+        let keep_for = policy.map_or(Duration::ZERO, |policy| policy.keep_for);
+        let keeping = (!keep_for.is_zero()).then(|| Keeping {
+            worker: pool.worker.clone(),
+            attempt: envelope.attempt,
+            notes: notes.clone(),
+            keep_for,
+        });
+        Ticket {
+            lease: Some(lease.clone()),
+            running: pool.running.clone(),
+            finisher: self.finisher.clone(),
+            _slot: pool.slots.take(),
+            keeping,
         }
     }
 
@@ -165,7 +190,7 @@ impl Fetcher {
                 reason,
             })
         };
-        let Some(policy) = (self.pool.known)(kind) else {
+        let Some(policy) = self.pool.kinds.get(kind) else {
             return wait(format!("no host knows `{kind}` yet"));
         };
         if *version > policy.version {
@@ -180,6 +205,7 @@ impl Fetcher {
         self.finisher.commit(Finish {
             lease: job.lease.clone(),
             outcome,
+            kept: None,
         });
     }
 
@@ -226,7 +252,7 @@ impl Fetcher {
         let pool = self.pool.clone();
         if !is_full {
             // Quiet: somebody else should be woken instead of us.
-            let _lapses = pool.store.leave(&pool.queue, &pool.worker).await;
+            let _lapses = pool.store.leave(&pool.queue, &pool.worker, false).await;
         }
         tokio::select! {
             () = pool.stop.cancelled() => {}

@@ -9,6 +9,7 @@ mod ack;
 mod fetcher;
 mod finisher;
 mod keeper;
+mod notes;
 mod pool;
 mod running;
 mod slots;
@@ -30,7 +31,8 @@ use tokio_util::sync::DropGuard;
 
 pub use ack::{Ack, AckLayer};
 pub use keeper::Keeper;
-pub use pool::{KnownKind, PoolConfig, PoolHandle, PoolStatus};
+pub use notes::Notes;
+pub use pool::{KnownKinds, PoolConfig, PoolHandle, PoolStatus};
 pub use taken::Taken;
 
 use self::{finisher::Finisher, pool::Pool};

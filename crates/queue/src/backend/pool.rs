@@ -1,8 +1,9 @@
 //! What the parts of one backend share, and the handle by which a supervisor steers it.
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use tokio::sync::watch;
@@ -10,10 +11,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{finisher::Finisher, running::Running, slots::Slots};
-use crate::{Policy, Queue, QueueError, Registry, Store, WorkerId, outcome::chain};
+use crate::{
+    About, Policy, Queue, QueueError, Registry, Rule, Store, WorkerId, outcome::chain, redis::ms,
+};
 
-/// Looks a kind up: its policy, or `None` when this host cannot run it.
-pub type KnownKind = Arc<dyn Fn(&str) -> Option<Policy> + Send + Sync>;
+/// The kinds that a host can run, each with its policy.
+pub type KnownKinds = Arc<BTreeMap<String, Policy>>;
 
 /// Says what one pool runs.
 #[derive(Clone)]
@@ -26,8 +29,9 @@ pub struct PoolConfig {
     pub slots: usize,
     /// How long a job stays with a worker that does not renew; renewed every third of it.
     pub lease: Duration,
-    /// Which kinds this host runs.
-    pub known: KnownKind,
+    /// Which kinds this host runs, and what holds each back. What the policies say here is what
+    /// counts, whoever enqueued.
+    pub kinds: KnownKinds,
 }
 
 impl PoolConfig {
@@ -39,14 +43,16 @@ impl PoolConfig {
         queue: Queue,
         host: &str,
         slots: usize,
-        registry: Arc<Registry<C>>,
+        registry: &Registry<C>,
     ) -> Self {
+        let kinds = registry.iter();
+        let kinds = kinds.map(|entry| (entry.kind.to_owned(), entry.policy));
         Self {
             queue,
             host: host.to_owned(),
             slots,
             lease: Self::LEASE,
-            known: Arc::new(move |kind| registry.get(kind).map(|entry| entry.policy)),
+            kinds: Arc::new(kinds.collect()),
         }
     }
 }
@@ -67,7 +73,11 @@ pub(super) struct Pool {
     pub(super) queue: Queue,
     pub(super) worker: WorkerId,
     pub(super) lease: Duration,
-    pub(super) known: KnownKind,
+    pub(super) kinds: KnownKinds,
+    /// What fetches tell of the kinds.
+    pub(super) rules: Vec<Rule>,
+    host: String,
+    started_at_ms: u64,
     pub(super) slots: Arc<Slots>,
     pub(super) running: Arc<Running>,
     /// Cancelled when the pool closes.
@@ -93,7 +103,16 @@ impl Pool {
             queue: config.queue.clone(),
             worker: WorkerId::new(&config.host),
             lease: config.lease,
-            known: config.known.clone(),
+            rules: config
+                .kinds
+                .iter()
+                .filter_map(|(kind, policy)| Rule::of(kind, policy))
+                .collect(),
+            kinds: config.kinds.clone(),
+            host: config.host.clone(),
+            started_at_ms: ms(SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default()),
             slots: Slots::new(config.slots),
             running: Arc::default(),
             stop: CancellationToken::new(),
@@ -130,6 +149,20 @@ impl Pool {
         health.failing = Some((Instant::now(), error.clone()));
         drop(health);
         warn!(queue = %self.queue, "`{verb}` failed and is tried again: {error}");
+    }
+
+    /// Tells what its worker is.
+    pub(super) fn about(&self) -> About {
+        About {
+            worker: self.worker.to_string(),
+            host: self.host.clone(),
+            pid: std::process::id(),
+            started_at_ms: self.started_at_ms,
+            slots: self.slots.all(),
+            running: self.slots.used(),
+            is_quiet: *self.quiet.borrow(),
+            kinds: self.kinds.keys().cloned().collect(),
+        }
     }
 
     fn health(&self) -> MutexGuard<'_, Health> {

@@ -7,7 +7,8 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use crate::Lease;
+use super::Notes;
+use crate::{Lease, Progress};
 
 /// Holds every job of a pool from its fetch until its finish is committed.
 #[derive(Debug, Default)]
@@ -21,6 +22,9 @@ struct Held {
     cancelled: CancellationToken,
     renewed: Instant,
     lost: bool,
+    /// Somebody cancelled the job.
+    stopped: bool,
+    notes: Notes,
     /// Its outcome is on the way to the store.
     ended: bool,
 }
@@ -28,7 +32,12 @@ struct Held {
 impl Running {
     /// Adds a job fetched by a call that was sent at `asked`; `None` when an earlier attempt
     /// of it still runs here.
-    pub(super) fn add(&self, lease: &Lease, asked: Instant) -> Option<CancellationToken> {
+    pub(super) fn add(
+        &self,
+        lease: &Lease,
+        asked: Instant,
+        notes: &Notes,
+    ) -> Option<CancellationToken> {
         let mut jobs = self.lock();
         if jobs.get(&lease.id).is_some_and(|held| !held.ended) {
             return None;
@@ -39,6 +48,8 @@ impl Running {
             cancelled: cancelled.clone(),
             renewed: asked,
             lost: false,
+            stopped: false,
+            notes: notes.clone(),
             ended: false,
         };
         jobs.insert(lease.id.clone(), held);
@@ -113,6 +124,35 @@ impl Running {
         }
     }
 
+    /// Cancels a job that somebody wants stopped; says whether that is news.
+    pub(super) fn stop(&self, lease: &Lease) -> bool {
+        let mut jobs = self.lock();
+        let held = jobs.get_mut(&lease.id);
+        let Some(held) = held.filter(|held| held.token == lease.token && !held.stopped) else {
+            return false;
+        };
+        held.stopped = true;
+        held.cancelled.cancel();
+        true
+    }
+
+    /// Takes what attempts have said of how far they are since the last call.
+    pub(super) fn news(&self) -> Vec<Progress> {
+        let jobs = self.lock();
+        let held = jobs.iter().filter(|(_, held)| !held.ended && !held.lost);
+        let news = held.filter_map(|(id, held)| {
+            let lease = || Lease {
+                id: id.clone(),
+                token: held.token.clone(),
+            };
+            held.notes.news().map(|text| Progress {
+                lease: lease(),
+                text,
+            })
+        });
+        news.collect()
+    }
+
     /// Lists the leases that nobody renewed for `age`.
     pub(super) fn older_than(&self, age: Duration) -> Vec<Lease> {
         let jobs = self.lock();
@@ -143,18 +183,19 @@ mod tests {
             id: "1".into(),
             token: token.into(),
         };
-        let cancelled = running.add(&lease("a"), Instant::now()).unwrap();
-        assert!(running.add(&lease("b"), Instant::now()).is_none());
+        let add = |token: &str| running.add(&lease(token), Instant::now(), &Notes::default());
+        let cancelled = add("a").unwrap();
+        assert!(add("b").is_none());
         assert!(!running.lose(&lease("b")) && !cancelled.is_cancelled());
         assert!(running.lose(&lease("a")) && cancelled.is_cancelled());
         assert!(!running.lose(&lease("a")));
         assert!(running.leases().is_empty(), "lost, so not renewed");
         running.end(&lease("a"));
-        running.add(&lease("c"), Instant::now()).unwrap();
+        add("c").unwrap();
         running.remove(&lease("a"));
         assert!(running.has(&lease("c")), "the next attempt stays");
         running.remove(&lease("c"));
-        running.add(&lease("a"), Instant::now()).unwrap();
+        add("a").unwrap();
         running.remove(&lease("b"));
         assert!(running.has(&lease("a")));
         running.remove(&lease("a"));

@@ -1,10 +1,10 @@
 //! A job in the hands of this process, from its fetch to its finish.
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{finisher::Finisher, running::Running, slots::Slot};
-use crate::{Envelope, Finish, Lease, Outcome};
+use super::{Notes, finisher::Finisher, running::Running, slots::Slot};
+use crate::{Envelope, Finish, Kept, Lease, Outcome, Record, WorkerId};
 
 /// A job that a worker is to run: what apalis hands to the handler.
 ///
@@ -17,8 +17,11 @@ pub struct Taken {
     /// The hold on it.
     pub lease: Lease,
     /// Cancelled when the lease is lost: somebody else may run the job now, and the outcome of
-    /// this attempt will be refused.
+    /// this attempt will be refused. Cancelled as well when somebody cancelled the job: then an
+    /// outcome other than done ends it.
     pub cancelled: CancellationToken,
+    /// Where the attempt says how far it is.
+    pub notes: Notes,
     pub(super) ticket: Option<Ticket>,
 }
 
@@ -32,22 +35,35 @@ impl Taken {
 /// The duty to say what became of a job. Dropping it unfulfilled gives the job back.
 #[derive(Debug)]
 pub(super) struct Ticket {
-    lease: Option<Lease>,
-    running: Arc<Running>,
-    finisher: Finisher,
-    _slot: Slot,
+    pub(super) lease: Option<Lease>,
+    pub(super) running: Arc<Running>,
+    pub(super) finisher: Finisher,
+    /// Freed with the ticket.
+    pub(super) _slot: Slot,
+    /// What is kept of the attempt; `None`: nothing.
+    pub(super) keeping: Option<Keeping>,
+}
+
+/// What is needed to keep a record of an attempt.
+#[derive(Debug)]
+pub(super) struct Keeping {
+    pub(super) worker: WorkerId,
+    pub(super) attempt: u32,
+    pub(super) notes: Notes,
+    pub(super) keep_for: Duration,
+}
+
+impl Keeping {
+    fn kept(self, outcome: &Outcome) -> Kept {
+        let lines = self.notes.lines();
+        Kept {
+            record: Record::of(outcome, self.attempt, &self.worker, lines),
+            keep_for: self.keep_for,
+        }
+    }
 }
 
 impl Ticket {
-    pub(super) fn new(lease: Lease, running: Arc<Running>, finisher: Finisher, slot: Slot) -> Self {
-        Self {
-            lease: Some(lease),
-            running,
-            finisher,
-            _slot: slot,
-        }
-    }
-
     /// Says what became of the job and frees its slot.
     pub(super) fn settle(mut self, outcome: Outcome) {
         self.commit(outcome);
@@ -56,7 +72,12 @@ impl Ticket {
     fn commit(&mut self, outcome: Outcome) {
         if let Some(lease) = self.lease.take() {
             self.running.end(&lease);
-            self.finisher.commit(Finish { lease, outcome });
+            let keeping = self.keeping.take();
+            self.finisher.commit(Finish {
+                lease,
+                kept: keeping.map(|keeping| keeping.kept(&outcome)),
+                outcome,
+            });
         }
     }
 }

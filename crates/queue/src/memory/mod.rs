@@ -1,7 +1,13 @@
 //! Queues in this process: the twin of the Redis store, verb for verb.
+mod fetch;
+mod gates;
+mod hosts;
+mod line;
+mod operate;
 mod settle;
 mod show;
 mod state;
+mod verbs;
 
 use std::{
     collections::HashMap,
@@ -12,7 +18,7 @@ use std::{
 
 use self::state::QueueState;
 use crate::{
-    Counts, Fetch, Fetched, Finish, Lease, NewJob, Queue, Receipt, Shown, State, TakenJob,
+    Counts, Fetch, Fetched, Finish, Lease, NewJob, Queue, Receipt, Renewed, Shown, State, TakenJob,
     WorkerId, redis::ms,
 };
 
@@ -67,7 +73,7 @@ impl MemoryStore {
         })
     }
 
-    pub(crate) fn renew(&self, queue: &Queue, leases: &[Lease], lease: Duration) -> Vec<bool> {
+    pub(crate) fn renew(&self, queue: &Queue, leases: &[Lease], lease: Duration) -> Vec<Renewed> {
         self.on(queue, |state, now_ms| {
             state.renew(leases, ms(lease), now_ms)
         })
@@ -77,8 +83,10 @@ impl MemoryStore {
         self.on(queue, |state, now_ms| state.finish(batch, now_ms))
     }
 
-    pub(crate) fn leave(&self, queue: &Queue, worker: &WorkerId) {
-        self.on(queue, |state, now_ms| state.leave(worker, now_ms));
+    pub(crate) fn leave(&self, queue: &Queue, worker: &WorkerId, is_for_good: bool) {
+        self.on(queue, |state, now_ms| {
+            state.leave(worker, is_for_good, now_ms)
+        });
     }
 
     pub(crate) fn counts(&self, queue: &Queue) -> Counts {

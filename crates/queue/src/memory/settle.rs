@@ -2,57 +2,83 @@
 use std::time::Duration;
 
 use super::state::QueueState;
-use crate::{Finish, LONGEST_WAIT, MOST_DEAD, Outcome, redis::ms, settle::kept};
+use crate::{Finish, LONGEST_WAIT, MOST_DEAD, Outcome, Record, redis::ms, settle::kept};
+
+/// Where the jobs of one batch go.
+#[derive(Default)]
+struct Groups {
+    done: Vec<String>,
+    ready: Vec<String>,
+    front: Vec<String>,
+    delayed: Vec<String>,
+    is_soon: bool,
+    /// Jobs that limits let out.
+    let_out: usize,
+}
 
 impl QueueState {
     pub(super) fn finish(&mut self, batch: &[Finish], now_ms: u64) -> Vec<bool> {
-        let before = self.ready.len();
-        let (mut answer, mut front, mut soon) = (Vec::new(), Vec::new(), 0);
-        for Finish { lease, outcome } in batch {
-            let held = self.is_held(lease);
+        let (mut answer, mut groups) = (Vec::new(), Groups::default());
+        for finish in batch {
+            let held = self.is_held(&finish.lease);
             answer.push(held);
-            if !held {
-                continue;
-            }
-            self.unlease(&lease.id);
-            match outcome {
-                Outcome::GiveBack => front.push(lease.id.clone()),
-                other => {
-                    let delay = self.settle(&lease.id, other, now_ms);
-                    soon = soon.max(usize::from(delay > Duration::ZERO && delay < LONGEST_WAIT));
-                }
+            if held {
+                self.settle(finish, &mut groups, now_ms);
             }
         }
-        for id in front.into_iter().rev() {
-            self.ready.push_front(id);
+        for id in &groups.done {
+            self.forget(id);
         }
-        self.wake(self.ready.len() - before + soon, now_ms);
+        self.queue_up(&groups.ready, false);
+        self.queue_up(&groups.front, true);
+        for list in [&groups.ready, &groups.front, &groups.delayed] {
+            self.mark_again(list, now_ms);
+        }
+        let back = groups.ready.len() + groups.front.len();
+        self.wake(back + usize::from(groups.is_soon) + groups.let_out, now_ms);
         answer
     }
 
-    /// Settles a job that is not given back; returns how long it is delayed.
-    fn settle(&mut self, id: &str, outcome: &Outcome, now_ms: u64) -> Duration {
-        match outcome {
-            Outcome::Done(_) | Outcome::GiveBack => {
+    /// Settles one job whose lease is held.
+    fn settle(&mut self, finish: &Finish, groups: &mut Groups, now_ms: u64) {
+        let Finish {
+            lease,
+            outcome,
+            kept: keep,
+        } = finish;
+        let id = &lease.id;
+        self.unlease(id);
+        groups.let_out += self.release(std::slice::from_ref(id), now_ms);
+        if let Some(keep) = keep.as_ref().filter(|keep| !keep.keep_for.is_zero()) {
+            let record = Record {
+                at_ms: now_ms,
+                ..keep.record.clone()
+            };
+            self.record(id, record, now_ms + ms(keep.keep_for));
+        }
+        let stop = self.jobs.get_mut(id).and_then(|job| job.stop.take());
+        self.stops -= usize::from(stop.is_some() && self.stops > 0);
+        match (outcome, stop) {
+            (Outcome::Done(_), _) => {
                 self.totals.done_total += 1;
-                self.forget(id);
-                Duration::ZERO
+                groups.done.push(id.clone());
             }
-            Outcome::Retry { delay, error } => {
+            (_, Some(note)) => self.end_cancelled(id, &note, now_ms),
+            (Outcome::GiveBack, None) => groups.front.push(id.clone()),
+            (Outcome::Retry { delay, error }, None) => {
                 self.totals.retries_total += 1;
                 self.fail(id, error);
-                self.later(id, *delay, now_ms)
+                self.later(id, *delay, groups, now_ms);
             }
-            Outcome::Dead { reason } => {
+            (Outcome::Dead { reason }, None) => {
                 self.fail(id, reason);
                 self.bury(id, kept(reason).to_owned(), now_ms);
-                Duration::ZERO
             }
-            Outcome::Snooze { delay, reason } => {
+            (Outcome::Snooze { delay, reason }, None) => {
                 if let Some(job) = self.jobs.get_mut(id).filter(|_| !reason.is_empty()) {
                     kept(reason).clone_into(&mut job.error);
                 }
-                self.later(id, *delay, now_ms)
+                self.later(id, *delay, groups, now_ms);
             }
         }
     }
@@ -64,13 +90,14 @@ impl QueueState {
         }
     }
 
-    fn later(&mut self, id: &str, delay: Duration, now_ms: u64) -> Duration {
+    fn later(&mut self, id: &str, delay: Duration, groups: &mut Groups, now_ms: u64) {
         if delay.is_zero() {
-            self.ready.push_back(id.to_owned());
+            groups.ready.push(id.to_owned());
         } else {
             self.delayed.insert((now_ms + ms(delay), id.to_owned()));
+            groups.delayed.push(id.to_owned());
+            groups.is_soon |= delay < LONGEST_WAIT;
         }
-        delay
     }
 
     pub(super) fn bury(&mut self, id: &str, why: String, now_ms: u64) {

@@ -1,20 +1,21 @@
-//! One queue in memory: enqueuing, fetching, renewing. Each verb follows its script in
+//! One queue in memory: what it holds, leases, and enqueuing. Each verb follows its script in
 //! `redis/scripts`, line by line.
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::Arc,
-    time::Duration,
 };
 
 use tokio::sync::Semaphore;
 
-use crate::{
-    Counts, Fetch, Fetched, LARGEST_BATCH, LONGEST_WAIT, Lease, MOST_CRASHES, NewJob, Receipt,
-    TakenJob, WorkerId, redis::ms,
+use super::{
+    gates::{Park, lane_of},
+    hosts::Hosts,
+    line::Lanes,
 };
-
-/// Most expired leases that one fetch recovers.
-const MOST_RECOVERED: usize = 100;
+use crate::{
+    Counts, LONGEST_WAIT, Lease, NewJob, Note, Receipt, Record, Renewed, TakenJob, Target,
+    UniqueMode, WorkerId, redis::ms,
+};
 
 /// Times by which ids are ordered, in milliseconds since the Unix epoch.
 pub(super) type Timed = BTreeSet<(u64, String)>;
@@ -24,14 +25,26 @@ pub(super) struct QueueState {
     /// As many permits as there are wake-ups that nobody took yet.
     pub(super) wake: Arc<Semaphore>,
     pub(super) ready: VecDeque<String>,
+    pub(super) fair: Lanes,
+    pub(super) parks: BTreeMap<String, Park>,
+    /// Holders of each limit, by the end of their lease as it was when they took their place.
+    pub(super) holds: HashMap<String, HashMap<String, u64>>,
+    /// When each rate is at rest again.
+    pub(super) rates: HashMap<String, f64>,
+    pub(super) pauses: BTreeMap<Target, Note>,
+    /// Running jobs that somebody wants stopped, or more.
+    pub(super) stops: usize,
+    pub(super) history: HashMap<String, (u64, Vec<Record>)>,
+    pub(super) kept: Timed,
+    pub(super) hosts: Hosts,
     pub(super) delayed: Timed,
     pub(super) leased: Timed,
     pub(super) dead: Timed,
     pub(super) jobs: HashMap<String, Job>,
     pub(super) unique: HashMap<String, (u64, String)>,
-    idle: HashMap<String, u64>,
-    seen_ms: Option<u64>,
-    hold_ms: u64,
+    pub(super) idle: HashMap<String, u64>,
+    pub(super) seen_ms: Option<u64>,
+    pub(super) hold_ms: u64,
     pub(super) totals: Counts,
 }
 
@@ -39,11 +52,20 @@ pub(super) struct QueueState {
 #[derive(Default)]
 pub(super) struct Job {
     pub(super) envelope: String,
-    lease: Option<(String, u64)>,
+    pub(super) lease: Option<(String, u64)>,
     pub(super) attempts: u32,
     pub(super) crashes: u32,
     pub(super) error: String,
     pub(super) unique: String,
+    /// Until when it keeps others out while it waits only; `None`: while it runs as well.
+    unique_waiting_ms: Option<u64>,
+    pub(super) lane: String,
+    /// The gate that keeps it back.
+    pub(super) blocked: Option<String>,
+    /// The limit whose place it holds.
+    pub(super) held: Option<String>,
+    pub(super) stop: Option<Note>,
+    pub(super) progress: String,
 }
 
 impl Default for QueueState {
@@ -51,6 +73,15 @@ impl Default for QueueState {
         Self {
             wake: Arc::new(Semaphore::new(0)),
             ready: VecDeque::new(),
+            fair: Lanes::default(),
+            parks: BTreeMap::new(),
+            holds: HashMap::new(),
+            rates: HashMap::new(),
+            pauses: BTreeMap::new(),
+            stops: 0,
+            history: HashMap::new(),
+            kept: Timed::new(),
+            hosts: Hosts::default(),
             delayed: Timed::new(),
             leased: Timed::new(),
             dead: Timed::new(),
@@ -79,7 +110,7 @@ impl QueueState {
             }
             self.insert(job, now_ms);
             if job.delay.is_zero() {
-                self.ready.push_back(job.id.clone());
+                self.queue_up(std::slice::from_ref(&job.id), false);
                 added += 1;
             } else {
                 self.delayed
@@ -91,118 +122,80 @@ impl QueueState {
         receipts
     }
 
-    /// Returns the id of the job that keeps this one out.
-    fn holder(&self, job: &NewJob, now_ms: u64) -> Option<String> {
+    /// Returns the id of the job that keeps this one out, after it was changed as the mode says.
+    fn holder(&mut self, job: &NewJob, now_ms: u64) -> Option<String> {
         let mark = self
             .unique
             .get(&job.unique)
             .filter(|_| !job.unique.is_empty());
-        if let Some((ends_ms, by)) = mark
-            && *by != job.id
-            && *ends_ms > now_ms
+        if let Some((ends_ms, by)) = mark.cloned()
+            && by != job.id
+            && ends_ms > now_ms
         {
-            return Some(by.clone());
+            self.change(&by, ends_ms, job, now_ms);
+            return Some(by);
         }
         self.jobs.contains_key(&job.id).then(|| job.id.clone())
     }
 
+    fn change(&mut self, by: &str, ends_ms: u64, job: &NewJob, now_ms: u64) {
+        match job.unique_mode {
+            UniqueMode::Replace => {
+                if let Some(known) = self.jobs.get_mut(by).filter(|known| known.lease.is_none()) {
+                    known.envelope = stamped(&job.envelope, now_ms);
+                }
+            }
+            UniqueMode::Debounce if !job.delay.is_zero() => {
+                let entry = self.delayed.iter().find(|(_, id)| id == by).cloned();
+                if let Some(entry) = entry {
+                    self.delayed.remove(&entry);
+                    let due_ms = (now_ms + ms(job.delay)).min(ends_ms);
+                    self.delayed.insert((due_ms, entry.1));
+                }
+            }
+            _ => {}
+        }
+    }
+
     fn insert(&mut self, job: &NewJob, now_ms: u64) {
-        let rest = job.envelope.get(1..).unwrap_or_default();
-        let stamped = format!("{{\"enqueued_at_ms\":{now_ms},{rest}");
+        let ends_ms = now_ms + ms(job.unique_for);
         if !job.unique.is_empty() {
-            let mark = (now_ms + ms(job.unique_for), job.id.clone());
+            let mark = (ends_ms, job.id.clone());
             self.unique.insert(job.unique.clone(), mark);
         }
+        let waits_only = job.unique_mode != UniqueMode::WhileQueuedOrRunning;
         let known = Job {
-            envelope: stamped,
+            envelope: stamped(&job.envelope, now_ms),
             unique: job.unique.clone(),
+            unique_waiting_ms: waits_only.then_some(ends_ms),
+            lane: lane_of(job.priority, &job.tenant),
             ..Job::default()
         };
         self.jobs.insert(job.id.clone(), known);
     }
 
-    pub(super) fn fetch(&mut self, fetch: &Fetch<'_>, now_ms: u64) -> Fetched {
-        let wanted = fetch.most.clamp(1, LARGEST_BATCH);
-        let lease_ms = ms(fetch.lease);
-        let hold_ms = self.note_call(lease_ms, now_ms);
-        let due = self.promote(now_ms);
-        let (recovered, buried) = if hold_ms <= now_ms {
-            self.recover(now_ms)
-        } else {
-            (0, 0)
-        };
-        let token = fetch.worker.token(fetch.number);
-        let found = self.ready.len().min(wanted);
-        let ids: Vec<String> = self.ready.drain(..found).collect();
-        let jobs = ids
-            .into_iter()
-            .filter_map(|id| self.lease(id, &token, now_ms + lease_ms))
-            .collect();
-        let mut wait_ms = 0;
-        if found < wanted {
-            wait_ms = self.wait_ms(hold_ms, now_ms);
-            self.idle.retain(|_, until_ms| *until_ms > now_ms);
-            let until_ms = now_ms + wait_ms + 1000;
-            self.idle.insert(fetch.worker.as_str().to_owned(), until_ms);
-        } else {
-            self.idle.remove(fetch.worker.as_str());
-            if due + recovered > 0 {
-                self.wake(self.ready.len(), now_ms);
-            }
-        }
-        Fetched {
-            jobs,
-            wait: Duration::from_millis(wait_ms),
-            recovered: recovered as u64,
-            buried: buried as u64,
-        }
-    }
-
-    /// See `note_call` in `prelude.lua`.
-    fn note_call(&mut self, lease_ms: u64, now_ms: u64) -> u64 {
-        let before_ms = self.seen_ms.replace(now_ms).unwrap_or(now_ms);
-        if now_ms.saturating_sub(before_ms) > lease_ms / 2 {
-            self.hold_ms = now_ms + lease_ms / 3;
-        }
-        self.hold_ms
-    }
-
-    fn promote(&mut self, now_ms: u64) -> usize {
-        let due = due(&self.delayed, now_ms, LARGEST_BATCH);
-        for entry in &due {
-            self.delayed.remove(entry);
-            self.ready.push_back(entry.1.clone());
-        }
-        due.len()
-    }
-
-    fn recover(&mut self, now_ms: u64) -> (usize, usize) {
-        let (mut recovered, mut buried) = (0, 0);
-        for (_, id) in due(&self.leased, now_ms, MOST_RECOVERED) {
-            self.unlease(&id);
-            let Some(job) = self.jobs.get_mut(&id) else {
+    /// Jobs that keep equal ones out only while they wait take their unique key again.
+    pub(super) fn mark_again(&mut self, ids: &[String], now_ms: u64) {
+        for id in ids {
+            let Some(job) = self.jobs.get(id).filter(|job| !job.unique.is_empty()) else {
                 continue;
             };
-            job.crashes += 1;
-            job.attempts += 1;
-            if job.crashes < MOST_CRASHES {
-                self.ready.push_front(id);
-                recovered += 1;
-            } else {
-                let why = format!("the process that ran it ended {} times", job.crashes);
-                self.bury(&id, why, now_ms);
-                buried += 1;
+            if let Some(ends_ms) = job.unique_waiting_ms.filter(|ends_ms| *ends_ms > now_ms) {
+                let mark = (ends_ms, id.clone());
+                self.unique.entry(job.unique.clone()).or_insert(mark);
             }
         }
-        self.totals.crashes_total += (recovered + buried) as u64;
-        (recovered, buried)
     }
 
-    fn lease(&mut self, id: String, token: &str, ends_ms: u64) -> Option<TakenJob> {
-        let job = self.jobs.get_mut(&id)?;
-        job.lease = Some((token.to_owned(), ends_ms));
-        self.leased.insert((ends_ms, id.clone()));
-        Some(job.taken(id))
+    /// The reverse, when one is taken.
+    pub(super) fn unmark_taken(&mut self, id: &str) {
+        if self
+            .jobs
+            .get(id)
+            .is_some_and(|job| job.unique_waiting_ms.is_some())
+        {
+            self.unmark(id);
+        }
     }
 
     pub(super) fn unlease(&mut self, id: &str) {
@@ -211,15 +204,6 @@ impl QueueState {
         {
             self.leased.remove(&(ends_ms, id.to_owned()));
         }
-    }
-
-    /// Until a job is due, a lease ends that nobody renews, or the longest wait is over.
-    fn wait_ms(&self, hold_ms: u64, now_ms: u64) -> u64 {
-        let longest_ms = now_ms + ms(LONGEST_WAIT);
-        let due_ms = self.delayed.first().map_or(longest_ms, |(at_ms, _)| *at_ms);
-        let end_ms = self.leased.first().map_or(longest_ms, |(at_ms, _)| *at_ms);
-        let again_ms = longest_ms.min(due_ms).min(end_ms.max(hold_ms));
-        again_ms.saturating_sub(now_ms).max(1)
     }
 
     pub(super) fn adopt(&mut self, worker: &WorkerId, lease_ms: u64, now_ms: u64) -> Vec<TakenJob> {
@@ -256,14 +240,17 @@ impl QueueState {
             .is_some_and(|(token, _)| *token == lease.token)
     }
 
-    pub(super) fn renew(&mut self, leases: &[Lease], lease_ms: u64, now_ms: u64) -> Vec<bool> {
+    pub(super) fn renew(&mut self, leases: &[Lease], lease_ms: u64, now_ms: u64) -> Vec<Renewed> {
         self.note_call(lease_ms, now_ms);
         let mut renew = |lease: &Lease| {
-            let held = self.is_held(lease);
-            if held {
-                self.renew_one(&lease.id, now_ms + lease_ms);
+            if !self.is_held(lease) {
+                return Renewed::Lost;
             }
-            held
+            self.renew_one(&lease.id, now_ms + lease_ms);
+            match self.jobs.get(&lease.id) {
+                Some(Job { stop: Some(_), .. }) => Renewed::Stop,
+                _ => Renewed::Held,
+            }
         };
         leases.iter().map(&mut renew).collect()
     }
@@ -275,15 +262,23 @@ impl QueueState {
             .add_permits(jobs.min(idle).saturating_sub(untaken));
     }
 
-    pub(super) fn leave(&mut self, worker: &WorkerId, now_ms: u64) {
+    pub(super) fn leave(&mut self, worker: &WorkerId, is_for_good: bool, now_ms: u64) {
         self.idle.remove(worker.as_str());
-        self.wake(self.ready.len().min(1), now_ms);
+        if is_for_good {
+            self.hosts.leave(worker);
+        }
+        self.wake(self.waiting().min(1), now_ms);
     }
 }
 
 impl Job {
+    /// When its lease ends; `None` when it has none.
+    pub(super) fn lease_ends_ms(&self) -> Option<u64> {
+        self.lease.as_ref().map(|(_, ends_ms)| *ends_ms)
+    }
+
     /// The job as its worker gets it.
-    fn taken(&self, id: String) -> TakenJob {
+    pub(super) fn taken(&self, id: String) -> TakenJob {
         let token = self.lease.as_ref().map(|(token, _)| token.clone());
         TakenJob {
             lease: Lease {
@@ -297,8 +292,8 @@ impl Job {
     }
 }
 
-/// The first entries whose time has come.
-fn due(timed: &Timed, now_ms: u64, most: usize) -> Vec<(u64, String)> {
-    let entries = timed.iter().take_while(|(at_ms, _)| *at_ms <= now_ms);
-    entries.take(most).cloned().collect()
+/// An envelope with the time at which it came.
+fn stamped(envelope: &str, now_ms: u64) -> String {
+    let rest = envelope.get(1..).unwrap_or_default();
+    format!("{{\"enqueued_at_ms\":{now_ms},{rest}")
 }

@@ -37,7 +37,7 @@ impl Answer {
 
     pub(super) fn state(&mut self) -> Result<State, QueueError> {
         let name = self.text()?;
-        [State::Ready, State::Delayed, State::Leased, State::Dead]
+        State::ALL
             .into_iter()
             .find(|state| state.as_str() == name)
             .ok_or_else(|| self.broken(&format!("the state `{name}`")))

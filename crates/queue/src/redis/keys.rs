@@ -25,7 +25,8 @@ impl<'a> Keys<'a> {
         self.named("wake")
     }
 
-    fn named(&self, name: &str) -> String {
+    /// Any other key of the queue.
+    pub(crate) fn named(&self, name: &str) -> String {
         format!("qh:{{{}}}:{name}", self.0)
     }
 }

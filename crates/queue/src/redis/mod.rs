@@ -1,6 +1,7 @@
 //! Queues in Redis: one script a verb, all keys of a queue under one hash tag.
 mod answer;
 mod keys;
+mod operate;
 mod scripts;
 mod wait;
 
@@ -11,7 +12,7 @@ pub(crate) use wait::RedisWaiter;
 use self::{answer::Answer, keys::Keys, scripts::Verb};
 use crate::{
     Counts, Envelope, Fetch, Fetched, Finish, LARGEST_BATCH, Lease, NewJob, Outcome, Queue,
-    QueueError, Receipt, Redis, Shown, State, TakenJob, WorkerId, settle::kept,
+    QueueError, Receipt, Redis, Renewed, Rule, Shown, State, TakenJob, WorkerId, settle::kept,
 };
 
 /// Most bytes of envelopes that one call carries; Redis works on nothing else meanwhile.
@@ -34,6 +35,11 @@ impl RedisStore {
         &self.redis
     }
 
+    /// Returns the Redis that has a queue.
+    fn at(&self, queue: &Queue) -> Redis {
+        self.redis.at(queue)
+    }
+
     pub(crate) async fn enqueue(
         &self,
         queue: &Queue,
@@ -44,15 +50,12 @@ impl RedisStore {
         while !rest.is_empty() {
             let (batch, later) = rest.split_at(batch_len(rest));
             rest = later;
-            let mut call = Verb::Enqueue.on(queue);
-            for job in batch {
-                call.arg(&job.id)
-                    .arg(ms(job.delay))
-                    .arg(&job.unique)
-                    .arg(ms(job.unique_for))
-                    .arg(&job.envelope);
-            }
-            let holders: Vec<String> = self.redis.harmless_script("enqueue", &call).await?;
+            let call = enqueue_call(queue, batch);
+            let holders: Vec<String> = self
+                .redis
+                .at(queue)
+                .harmless_script("enqueue", &call)
+                .await?;
             receipts.extend(batch.iter().zip(holders).map(|(job, holder)| {
                 let is_new = holder.is_empty();
                 let id = if is_new { job.id.clone() } else { holder };
@@ -73,7 +76,10 @@ impl RedisStore {
             .arg(&token)
             .arg(fetch.most.clamp(1, LARGEST_BATCH))
             .arg(ms(fetch.lease));
-        let mut answer = Answer::of("fetch", self.redis.script("fetch", &call).await?);
+        for rule in fetch.rules {
+            add_rule(&mut call, rule);
+        }
+        let mut answer = Answer::of("fetch", self.redis.at(queue).script("fetch", &call).await?);
         let wait = Duration::from_millis(answer.number()?);
         let (recovered, buried) = (answer.number()?, answer.number()?);
         let mut jobs = Vec::new();
@@ -101,7 +107,8 @@ impl RedisStore {
         loop {
             let mut call = Verb::Adopt.on(queue);
             call.arg(worker.as_str()).arg(ms(lease)).arg(&cursor);
-            let mut answer = Answer::of("adopt", self.redis.script("adopt", &call).await?);
+            let mut answer =
+                Answer::of("adopt", self.redis.at(queue).script("adopt", &call).await?);
             cursor = answer.text()?;
             while !answer.is_empty() {
                 let (id, token) = (answer.text()?, answer.text()?);
@@ -118,7 +125,7 @@ impl RedisStore {
         queue: &Queue,
         leases: &[Lease],
         lease: Duration,
-    ) -> Result<Vec<bool>, QueueError> {
+    ) -> Result<Vec<Renewed>, QueueError> {
         let mut held = Vec::with_capacity(leases.len());
         for batch in leases.chunks(LARGEST_BATCH) {
             let mut call = Verb::Renew.on(queue);
@@ -126,7 +133,12 @@ impl RedisStore {
             for lease in batch {
                 call.arg(&lease.id).arg(&lease.token);
             }
-            held.extend(self.redis.script::<Vec<bool>>("renew", &call).await?);
+            let answers: Vec<u8> = self.redis.at(queue).script("renew", &call).await?;
+            held.extend(answers.into_iter().map(|answer| match answer {
+                0 => Renewed::Lost,
+                1 => Renewed::Held,
+                _ => Renewed::Stop,
+            }));
         }
         Ok(held)
     }
@@ -146,30 +158,53 @@ impl RedisStore {
                     .arg(verb)
                     .arg(ms(delay))
                     .arg(kept(text));
+                let (keep_for, record) = match &finish.kept {
+                    Some(kept) => (kept.keep_for, serde_json::to_string(&kept.record).ok()),
+                    None => (Duration::ZERO, None),
+                };
+                call.arg(ms(keep_for)).arg(record.unwrap_or_default());
             }
-            settled.extend(self.redis.script::<Vec<bool>>("finish", &call).await?);
+            settled.extend(
+                self.redis
+                    .at(queue)
+                    .script::<Vec<bool>>("finish", &call)
+                    .await?,
+            );
         }
         Ok(settled)
     }
 
-    pub(crate) async fn leave(&self, queue: &Queue, worker: &WorkerId) -> Result<(), QueueError> {
+    pub(crate) async fn leave(
+        &self,
+        queue: &Queue,
+        worker: &WorkerId,
+        is_for_good: bool,
+    ) -> Result<(), QueueError> {
         let mut call = Verb::Leave.on(queue);
-        call.arg(worker.as_str());
-        self.redis.harmless_script("leave", &call).await
+        call.arg(worker.as_str()).arg(u8::from(is_for_good));
+        self.redis.at(queue).harmless_script("leave", &call).await
     }
 
     pub(crate) async fn counts(&self, queue: &Queue) -> Result<Counts, QueueError> {
         let call = Verb::Counts.on(queue);
-        let mut answer = Answer::of("counts", self.redis.harmless_script("counts", &call).await?);
+        let mut answer = Answer::of(
+            "counts",
+            self.redis
+                .at(queue)
+                .harmless_script("counts", &call)
+                .await?,
+        );
         Ok(Counts {
             ready: answer.number()?,
             delayed: answer.number()?,
             leased: answer.number()?,
             dead: answer.number()?,
+            blocked: answer.number()?,
             done_total: answer.number()?,
             retries_total: answer.number()?,
             dead_total: answer.number()?,
             crashes_total: answer.number()?,
+            cancelled_total: answer.number()?,
         })
     }
 
@@ -185,36 +220,13 @@ impl RedisStore {
         }
         let mut call = Verb::Show.on(queue);
         call.arg(state.as_str()).arg(offset).arg(limit);
-        self.shown(&call).await
+        self.shown(queue, &call).await
     }
 
     pub(crate) async fn get(&self, queue: &Queue, id: &str) -> Result<Option<Shown>, QueueError> {
         let mut call = Verb::Show.on(queue);
         call.arg("id").arg(id);
-        Ok(self.shown(&call).await?.pop())
-    }
-
-    async fn shown(&self, call: &redis::ScriptInvocation<'_>) -> Result<Vec<Shown>, QueueError> {
-        let mut answer = Answer::of("show", self.redis.harmless_script("show", call).await?);
-        let mut shown = Vec::new();
-        while !answer.is_empty() {
-            let (id, state) = (answer.text()?, answer.state()?);
-            let mut envelope = Envelope::read(&answer.bytes()?);
-            let at_ms = answer.number()?;
-            let (attempt, crashes) = (answer.count()?, answer.count()?);
-            if let Ok(envelope) = &mut envelope {
-                envelope.id.clone_from(&id);
-                (envelope.attempt, envelope.crashes) = (attempt, crashes);
-            }
-            shown.push(Shown {
-                id,
-                state,
-                envelope,
-                at_ms,
-                last_error: answer.text()?,
-            });
-        }
-        Ok(shown)
+        Ok(self.shown(queue, &call).await?.pop())
     }
 
     pub(crate) fn separate(&self) -> Self {
@@ -222,8 +234,42 @@ impl RedisStore {
     }
 
     pub(crate) fn waiter(&self, queue: &Queue) -> RedisWaiter {
-        RedisWaiter::new(self.redis.clone(), Keys::of(queue).wake())
+        RedisWaiter::new(self.at(queue), Keys::of(queue).wake())
     }
+}
+
+/// Prepares the enqueuing of some jobs, in the short form where it will do.
+fn enqueue_call(queue: &Queue, batch: &[NewJob]) -> redis::ScriptInvocation<'static> {
+    let mut call = Verb::Enqueue.on(queue);
+    let is_plain = batch.iter().all(NewJob::is_plain);
+    if !is_plain {
+        call.arg("");
+    }
+    for job in batch {
+        call.arg(&job.id)
+            .arg(ms(job.delay))
+            .arg(&job.unique)
+            .arg(ms(job.unique_for));
+        if !is_plain {
+            call.arg(job.unique_mode.as_str())
+                .arg(job.priority)
+                .arg(&job.tenant);
+        }
+        call.arg(&job.envelope);
+    }
+    call
+}
+
+/// Adds what a fetch must know of a kind: its name, its limit, its rate.
+fn add_rule(call: &mut redis::ScriptInvocation<'_>, rule: &Rule) {
+    let limit = rule
+        .limit
+        .map_or((0, String::new()), |limit| (limit.most, limit.by.spelled()));
+    let rate = rule.rate.map_or((0, 1, String::new()), |rate| {
+        (rate.most, ms(rate.per).max(1), rate.by.spelled())
+    });
+    call.arg(&rule.kind).arg(limit.0).arg(limit.1);
+    call.arg(rate.0).arg(rate.1).arg(rate.2);
 }
 
 /// Spells an outcome as the script `finish` reads it: verb, delay, text.

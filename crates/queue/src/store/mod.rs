@@ -3,13 +3,23 @@
 //! Both stores do the same (one suite of tests holds them to it): every verb handles a batch,
 //! is bounded, may be repeated after a lost answer, and takes the time from the store's own
 //! clock. [`Backend`](crate::Backend) and [`Client`](crate::Client) are built on it.
+mod control;
+mod hosts;
+mod operate;
 mod types;
+mod why;
 
 use std::time::Duration;
 
+pub(crate) use control::LONGEST_NOTE_BYTES;
+pub use control::{BadTarget, Cancelled, Filter, Note, Page, Pause, Renewed, Target};
+pub(crate) use hosts::LONGEST_LINE_BYTES;
+pub use hosts::{About, Ending, MOST_KEPT, MOST_LINES, MOST_RECORDS, Progress, Record, SeenWorker};
 pub use types::{
-    Counts, Fetch, Fetched, Finish, Lease, NewJob, Receipt, Shown, State, TakenJob, WorkerId,
+    Counts, Fetch, Fetched, Finish, Kept, Lease, NewJob, Receipt, Shown, State, TakenJob, WorkerId,
 };
+pub use why::Why;
+pub(crate) use why::{Facts, PRESENT_MS};
 
 use crate::{MemoryStore, Outcome, Queue, QueueError, RedisStore, redis::RedisWaiter};
 
@@ -19,6 +29,10 @@ pub const LONGEST_WAIT: Duration = Duration::from_secs(5);
 pub const LARGEST_BATCH: usize = 1000;
 /// Most dead jobs a queue keeps; the oldest go first.
 pub const MOST_DEAD: usize = 10_000;
+/// Longest time a dead job is kept.
+pub const LONGEST_DEATH: Duration = Duration::from_hours(30 * 24);
+/// Most things that are paused in one queue.
+pub const MOST_PAUSES: usize = 1000;
 /// Processes that a job may take down before it is dead.
 pub const MOST_CRASHES: u32 = 3;
 
@@ -64,7 +78,9 @@ impl Store {
         }
     }
 
-    /// Promotes what is due, recovers what its worker lost, and leases the oldest jobs.
+    /// Promotes what is due, recovers what its worker lost, and leases the first jobs: by
+    /// priority, then tenant after tenant, the oldest first. What [`Fetch::rules`] or a pause
+    /// hold back is put aside until it may run.
     ///
     /// Taking a job counts as an attempt. When fewer jobs come than were asked for, the worker
     /// is registered as waiting and [`Fetched::wait`] says for how long.
@@ -98,7 +114,8 @@ impl Store {
         }
     }
 
-    /// Renews leases to a whole `lease` from now; answers for each whether it is still held.
+    /// Renews leases to a whole `lease` from now; answers for each whether it is still held, and
+    /// whether somebody wants the job stopped.
     ///
     /// # Errors
     ///
@@ -108,7 +125,7 @@ impl Store {
         queue: &Queue,
         leases: &[Lease],
         lease: Duration,
-    ) -> Result<Vec<bool>, QueueError> {
+    ) -> Result<Vec<Renewed>, QueueError> {
         match self {
             Self::Redis(store) => store.renew(queue, leases, lease).await,
             Self::Memory(store) => Ok(store.renew(queue, leases, lease)),
@@ -142,21 +159,27 @@ impl Store {
             .map(|lease| Finish {
                 lease: lease.clone(),
                 outcome: Outcome::GiveBack,
+                kept: None,
             })
             .collect();
         self.finish(queue, &batch).await
     }
 
-    /// Takes a worker off the list of those that wait.
+    /// Takes a worker off the list of those that wait; for good, off that of those that are.
     ///
     /// # Errors
     ///
-    /// When Redis fails; the entry lapses by itself after a wait.
-    pub async fn leave(&self, queue: &Queue, worker: &WorkerId) -> Result<(), QueueError> {
+    /// When Redis fails; the entries lapse by themselves after a wait, and after a minute.
+    pub async fn leave(
+        &self,
+        queue: &Queue,
+        worker: &WorkerId,
+        is_for_good: bool,
+    ) -> Result<(), QueueError> {
         match self {
-            Self::Redis(store) => store.leave(queue, worker).await,
+            Self::Redis(store) => store.leave(queue, worker, is_for_good).await,
             Self::Memory(store) => {
-                store.leave(queue, worker);
+                store.leave(queue, worker, is_for_good);
                 Ok(())
             }
         }
@@ -174,8 +197,9 @@ impl Store {
         }
     }
 
-    /// Lists jobs in one state: ready in the order they will be taken, delayed and leased by
-    /// time, dead by the time of death; `offset` jobs are skipped, at most 1,000 returned.
+    /// Lists jobs in one state: ready in the order they will be taken (where there are tenants or
+    /// priorities, the first 10,000), blocked by what blocks them, delayed and leased by time,
+    /// dead by the time of death; `offset` jobs are skipped, at most 1,000 returned.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
 //! What goes into the verbs of a store and what comes out of them.
 use std::{fmt, time::Duration};
 
-use crate::{Envelope, Outcome};
+use crate::{Envelope, Outcome, Record, Rule, UniqueMode};
 
 /// Names one life of one worker: host, process and a number that never comes again, so that a
 /// restarted worker neither waits for its former self nor takes its leases.
@@ -48,6 +48,21 @@ pub struct NewJob {
     pub unique: String,
     /// Longest time of the mark that `unique` sets.
     pub unique_for: Duration,
+    /// What happens to it when the key is taken.
+    pub unique_mode: UniqueMode,
+    /// Higher goes first; 0 is ordinary.
+    pub priority: i8,
+    /// Whose turn it takes; empty means nobody's.
+    pub tenant: String,
+}
+
+impl NewJob {
+    /// Says whether the short form of the script `enqueue` carries it.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.priority == 0
+            && self.tenant.is_empty()
+            && self.unique_mode == UniqueMode::WhileQueuedOrRunning
+    }
 }
 
 /// Says what became of a job that was to be enqueued.
@@ -70,6 +85,8 @@ pub struct Fetch<'a> {
     pub most: usize,
     /// How long the jobs stay with the worker unless it renews.
     pub lease: Duration,
+    /// What holds kinds back; none costs nothing. Hosts that differ each go by their own.
+    pub rules: &'a [Rule],
 }
 
 /// What a fetch brought.
@@ -129,6 +146,17 @@ pub struct Finish {
     pub lease: Lease,
     /// What becomes of it.
     pub outcome: Outcome,
+    /// What is kept of the attempt; `None` keeps nothing and costs nothing.
+    pub kept: Option<Kept>,
+}
+
+/// A record of an attempt, and for how long it is kept.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// How the attempt went.
+    pub record: Record,
+    /// How long it is kept at most.
+    pub keep_for: Duration,
 }
 
 /// Counts the jobs of one queue.
@@ -142,6 +170,8 @@ pub struct Counts {
     pub leased: u64,
     /// Given up, kept for operators.
     pub dead: u64,
+    /// Held back by a limit, a rate or a pause.
+    pub blocked: u64,
     /// Finished since the queue exists.
     pub done_total: u64,
     /// Failed attempts since the queue exists that were followed by another.
@@ -150,6 +180,8 @@ pub struct Counts {
     pub dead_total: u64,
     /// Attempts since the queue exists that ended with their process.
     pub crashes_total: u64,
+    /// Jobs that were cancelled since the queue exists.
+    pub cancelled_total: u64,
 }
 
 /// Where a job is.
@@ -157,6 +189,8 @@ pub struct Counts {
 pub enum State {
     /// Waiting to be taken.
     Ready,
+    /// Held back by a limit, a rate or a pause.
+    Blocked,
     /// Waiting for its time.
     Delayed,
     /// In the hands of a worker.
@@ -166,10 +200,20 @@ pub enum State {
 }
 
 impl State {
+    /// Every state.
+    pub const ALL: [Self; 5] = [
+        Self::Ready,
+        Self::Blocked,
+        Self::Delayed,
+        Self::Leased,
+        Self::Dead,
+    ];
+
     /// Returns the name used on the wire and in the CLI.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ready => "ready",
+            Self::Blocked => "blocked",
             Self::Delayed => "delayed",
             Self::Leased => "leased",
             Self::Dead => "dead",
@@ -193,8 +237,10 @@ pub struct Shown {
     /// What it asks for, or why that cannot be read. Its `attempt` counts those spent.
     pub envelope: Result<Envelope, String>,
     /// When it is due, when its lease ends, or when it died: milliseconds since the Unix epoch
-    /// by the store's clock; 0 for a ready job.
+    /// by the store's clock; 0 for a ready or blocked job.
     pub at_ms: u64,
     /// Why the last attempt failed; empty when none did.
     pub last_error: String,
+    /// What the last attempt said of how far it is; empty when it said nothing.
+    pub progress: String,
 }

@@ -65,17 +65,17 @@ async fn a_placement_travels_with_the_job() {
     let raw = RawJob {
         queue: &desk.queue,
         kind: "any",
-        version: 7,
         payload: "[1, 2]".to_owned(),
-        unique_for: None,
+        policy: Policy {
+            version: 7,
+            ..Policy::DEFAULT
+        },
     };
-    let placement = Placement {
-        id: Some("tick-1".to_owned()),
-        tenant: "42".to_owned(),
-        priority: -3,
-        delay: Duration::ZERO,
-        trace: "00-trace".to_owned(),
-    };
+    let placement = Placement::default()
+        .id("tick-1")
+        .tenant("42")
+        .priority(-3)
+        .trace("00-trace");
     let receipt = client
         .enqueue_raw(raw.clone(), placement.clone())
         .await
@@ -99,9 +99,8 @@ async fn refuses_what_a_queue_does_not_carry() {
         let raw = RawJob {
             queue: &desk.queue,
             kind: "any",
-            version: 1,
             payload,
-            unique_for: None,
+            policy: Policy::DEFAULT,
         };
         let placement = Placement {
             tenant,
@@ -162,11 +161,13 @@ async fn plain_commands_enqueue_and_wake() {
 async fn the_script_enqueues_for_a_program_in_another_language() {
     let desk = Desk::in_redis().await;
     let shared = include_str!("../../src/redis/scripts/prelude.lua");
+    let lanes = include_str!("../../src/redis/scripts/lanes.lua");
     let verb = include_str!("../../src/redis/scripts/enqueue.lua");
     let names = "ready delayed leased leases jobs attempts crashes dead errors unique marks idle \
                  wake stats seen";
     let mut call = redis::cmd("EVAL");
-    call.arg(format!("#!lua flags=\n{shared}{verb}")).arg(15);
+    call.arg(format!("#!lua flags=\n{shared}{lanes}{verb}"))
+        .arg(15);
     for name in names.split_whitespace() {
         call.arg(format!("qh:{{{}}}:{name}", desk.queue));
     }

@@ -1,7 +1,7 @@
 //! What every store does. Each test runs over Redis and over the twin in memory.
 use std::time::Duration;
 
-use quayhand_queue::{Lease, NewJob, Outcome, State, WorkerId};
+use quayhand_queue::{Lease, NewJob, Outcome, Renewed, State, WorkerId};
 use quayhand_testkit::wait_for;
 
 use crate::support::{Desk, LONG_LEASE, SOON, done, job, leases, retry};
@@ -258,7 +258,7 @@ async fn a_renewed_lease_does_not_end(desk: Desk) {
     let until = std::time::Instant::now() + SHORT_LEASE * 4;
     wait_for("four leases to pass", SOON, async || {
         let renewed = desk.store.renew(&desk.queue, &both, SHORT_LEASE).await;
-        assert_eq!(renewed.unwrap(), [true, false]);
+        assert_eq!(renewed.unwrap(), [Renewed::Held, Renewed::Lost]);
         assert!(desk.fetch(1, SHORT_LEASE).await.jobs.is_empty());
         (std::time::Instant::now() > until).then_some(())
     })
@@ -281,7 +281,7 @@ async fn nobody_loses_jobs_because_the_store_was_away(desk: Desk) {
     let back = desk.fetch(1, lease).await;
     assert!(back.jobs.is_empty() && back.recovered == 0);
     let renewed = desk.store.renew(&desk.queue, &held, lease).await;
-    assert_eq!(renewed.unwrap(), [true]);
+    assert_eq!(renewed.unwrap(), [Renewed::Held]);
 }
 
 /// The tests' Redis and the twin run on this host's clock.

@@ -1,7 +1,7 @@
 //! What a wrong, absent or silent Redis looks like from here.
 use std::time::{Duration, Instant};
 
-use quayhand_queue::{LockError, Locks, QueueError, Redis, RedisStore};
+use quayhand_queue::{LockError, Locks, QueueError, Redis, RedisStore, Renewed};
 use quayhand_testkit::{RedisOptions, RedisServer};
 
 use crate::support::Desk;
@@ -115,7 +115,7 @@ async fn a_full_redis_still_settles_and_renews() {
         .store
         .renew(&desk.queue, &held, Duration::from_secs(9))
         .await;
-    assert_eq!(renewed.unwrap(), [true, true]);
+    assert_eq!(renewed.unwrap(), [Renewed::Held; 2]);
     assert_eq!(
         desk.finish(&held[..1], crate::support::done()).await,
         [true]

@@ -10,7 +10,8 @@ use std::{
 use apalis_core::worker::{builder::WorkerBuilder, context::WorkerContext};
 use quayhand_queue::{
     Backend, Fetch, Fetched, Finish, Keeper, Lease, MemoryStore, NewJob, Outcome, Policy,
-    PoolConfig, PoolHandle, Queue, Redis, RedisStore, Store, Taken, TakenJob, WorkerId,
+    PoolConfig, PoolHandle, Queue, Redis, RedisStore, Rule, Store, Taken, TakenJob, UniqueMode,
+    WorkerId,
 };
 use quayhand_testkit::{RedisServer, unique_name, wait_for};
 use tokio::task::JoinHandle;
@@ -26,6 +27,7 @@ pub(crate) struct Desk {
     pub(crate) store: Store,
     pub(crate) queue: Queue,
     pub(crate) worker: WorkerId,
+    pub(crate) rules: Vec<Rule>,
 }
 
 pub(crate) async fn redis() -> Redis {
@@ -39,6 +41,7 @@ impl Desk {
             store: store.into(),
             queue: unique_name("q").parse().unwrap(),
             worker: WorkerId::new("desk"),
+            rules: Vec::new(),
         }
     }
 
@@ -70,6 +73,7 @@ impl Desk {
             number,
             most,
             lease,
+            rules: &self.rules,
         };
         self.store.fetch(&self.queue, &fetch).await.unwrap()
     }
@@ -91,6 +95,7 @@ impl Desk {
             .map(|lease| Finish {
                 lease: lease.clone(),
                 outcome: outcome.clone(),
+                kept: None,
             })
             .collect();
         self.store.finish(&self.queue, &batch).await.unwrap()
@@ -118,8 +123,23 @@ impl Desk {
         .await;
     }
 
-    /// Starts a worker on the queue that runs kind `test`, version 1.
+    /// Starts a worker on the queue that runs kind `test`, version 1, three attempts.
     pub(crate) fn work<F, Fut>(&self, slots: usize, lease: Duration, run: F) -> Worker
+    where
+        F: Fn(Taken) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Outcome> + Send + 'static,
+    {
+        self.work_by(Policy::DEFAULT.max_attempts(3), slots, lease, run)
+    }
+
+    /// Starts a worker on the queue that runs kind `test` by a policy.
+    pub(crate) fn work_by<F, Fut>(
+        &self,
+        policy: Policy,
+        slots: usize,
+        lease: Duration,
+        run: F,
+    ) -> Worker
     where
         F: Fn(Taken) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = Outcome> + Send + 'static,
@@ -129,7 +149,7 @@ impl Desk {
             host: "test".to_owned(),
             slots,
             lease,
-            known: Arc::new(|kind| (kind == "test").then_some(Policy::DEFAULT.max_attempts(3))),
+            kinds: Arc::new([("test".to_owned(), policy)].into()),
         };
         let keeper = Keeper::start().unwrap();
         let (backend, pool) = Backend::new(self.store.clone(), config, &keeper);
@@ -205,6 +225,21 @@ pub(crate) fn job(id: &str) -> NewJob {
         delay: Duration::ZERO,
         unique: String::new(),
         unique_for: Duration::ZERO,
+        unique_mode: UniqueMode::default(),
+        priority: 0,
+        tenant: String::new(),
+    }
+}
+
+/// A job of kind `test` for a tenant, of a priority.
+pub(crate) fn job_for(id: &str, tenant: &str, priority: i8) -> NewJob {
+    NewJob {
+        envelope: format!(
+            r#"{{"id":"{id}","kind":"test","tenant":"{tenant}","payload":{{"n":1}}}}"#
+        ),
+        tenant: tenant.to_owned(),
+        priority,
+        ..job(id)
     }
 }
 

@@ -1,6 +1,8 @@
--- ARGV: worker, token, how many (at most 1,000), lease in ms. Answers: ms until it is worth
--- looking again (0: at once), jobs recovered, jobs buried; then four for each job that is now
--- leased under the token: id, envelope, attempt, crashes.
+-- ARGV: worker, token, how many (at most 1,000), lease in ms; then six for each kind that has
+-- rules: kind, most that run at once (0: any), by what, most that start (0: any), in how many ms,
+-- by what. Answers: ms until it is worth looking again (0: at once), jobs recovered, jobs
+-- buried; then four for each job that is now leased under the token: id, envelope, attempt,
+-- crashes.
 local worker, token = ARGV[1], ARGV[2]
 local wanted, lease_ms = tonumber(ARGV[3]), tonumber(ARGV[4])
 -- The first write needs memory, so a full Redis refuses the call before anything has moved.
@@ -8,77 +10,192 @@ local hold = note_call(lease_ms)
 
 local due = call('ZRANGE', DELAYED, '-inf', now, 'BYSCORE', 'LIMIT', 0, 1000)
 if #due > 0 then
-  call('RPUSH', READY, unpack(due))
+  queue_up(due, false)
   call('ZREM', DELAYED, unpack(due))
 end
 
 -- A lease that ended means that its worker did.
-local recovered, buried = 0, 0
-if hold <= now then
-  for _, id in ipairs(call('ZRANGE', LEASED, '-inf', now, 'BYSCORE', 'LIMIT', 0, 100)) do
-    local crashes = call('HINCRBY', CRASHES, id, 1)
-    call('HINCRBY', ATTEMPTS, id, 1)
-    if crashes < MOST_CRASHES then
-      call('LPUSH', READY, id)
-      recovered = recovered + 1
-    else
-      bury(id, 'the process that ran it ended ' .. crashes .. ' times')
-      buried = buried + 1
-    end
-    call('ZREM', LEASED, id)
-    call('HDEL', LEASES, id)
-  end
-  if recovered + buried > 0 then
-    call('HINCRBY', STATS, 'crashed', recovered + buried)
-    if buried > 0 then call('HINCRBY', STATS, 'dead', buried) end
+local recovered, buried, back = 0, 0, {}
+local ended = hold <= now and call('ZRANGE', LEASED, '-inf', now, 'BYSCORE', 'LIMIT', 0, 100) or {}
+for _, id in ipairs(ended) do
+  local crashes = call('HINCRBY', CRASHES, id, 1)
+  local stop = call('HGET', key('stops'), id)
+  call('HINCRBY', ATTEMPTS, id, 1)
+  if stop then
+    call('HDEL', key('stops'), id)
+    cancelled(id, stop)
+    forget({ id })
+  elseif crashes < MOST_CRASHES then
+    back[#back + 1] = id
+    recovered = recovered + 1
+  else
+    bury(id, 'the process that ran it ended ' .. crashes .. ' times')
+    buried = buried + 1
   end
 end
+if #ended > 0 then
+  call('ZREM', LEASED, unpack(ended))
+  call('HDEL', LEASES, unpack(ended))
+  release(ended)
+  queue_up(back, true)
+  mark_again(back)
+  call('HINCRBY', STATS, 'crashed', #ended)
+  if buried > 0 then call('HINCRBY', STATS, 'dead', buried) end
+end
 
-local answer = { 0, recovered, buried }
-local ids = call('LPOP', READY, wanted) or {}
-local taken = 0
-if #ids > 0 then
-  local ends = now + lease_ms
+local rules = {}
+for at = 5, #ARGV, 6 do
+  rules[ARGV[at]] = {
+    most = tonumber(ARGV[at + 1]), by = ARGV[at + 2],
+    starts = tonumber(ARGV[at + 3]), per = tonumber(ARGV[at + 4]), starts_by = ARGV[at + 5],
+  }
+end
+local has_pauses, has_cancels = false, false
+local guarded = #ARGV > 4
+if guarded or call('EXISTS', key('pauses'), key('parks'), key('cancels')) > 0 then
+  guarded = true
+  has_pauses = call('EXISTS', key('pauses')) == 1
+  has_cancels = call('EXISTS', key('cancels')) == 1
+end
+local is_paused = has_pauses and call('HEXISTS', key('pauses'), 'queue') == 1
+
+-- Names the gate that a kind's rule puts before a job.
+local function gate_of(sort, by, job)
+  local how, what = string.match(by, '^(%a+):?(.*)$')
+  if how == 'name' then return sort .. ':=' .. what end
+  local value = ''
+  if how == 'tenant' then
+    value = job.tenant
+  elseif how == 'argument' and type(job.payload) == 'table' then
+    value = job.payload[what]
+  end
+  if type(value) == 'number' then value = string.format('%.17g', value) end
+  if type(value) == 'boolean' then value = tostring(value) end
+  if type(value) ~= 'string' then value = '' end
+  if #value > 128 then value = redis.sha1hex(value) end
+  return sort .. ':' .. job.kind .. ':' .. value
+end
+
+-- Parks a job that must not run now, else takes its place under limits and rates. Says whether it
+-- may run.
+local function passes(id, envelope, ends)
+  -- What cannot be read is handed out, to be buried.
+  if #envelope > 300000 then return true end
+  local ok, job = pcall(cjson.decode, envelope)
+  if not ok or type(job) ~= 'table' or type(job.kind) ~= 'string' then return true end
+  if type(job.tenant) ~= 'string' then job.tenant = '' end
+  if has_pauses then
+    for _, name in ipairs({ 'kind:' .. job.kind, 'tenant:' .. job.tenant }) do
+      if call('HEXISTS', key('pauses'), name) == 1 then
+        park('pause:' .. name, id, FAR)
+        return false
+      end
+    end
+  end
+  local rule = rules[job.kind]
+  if not rule then return true end
+  local limit = rule.most > 0 and gate_of('limit', rule.by, job)
+  if limit and free_slots(limit, rule.most) < 1 then
+    call('HSET', key('caps'), limit, rule.most)
+    park(limit, id, look_at(limit, rule.most))
+    return false
+  end
+  local rate = rule.starts > 0 and gate_of('rate', rule.starts_by, job)
+  if rate and rate_wait(rate, rule.starts, rule.per) > 0 then
+    call('HSET', key('caps'), rate, rule.starts .. '/' .. whole(rule.per))
+    park(rate, id, look_at(rate, rule.starts, rule.per))
+    return false
+  end
+  if limit then
+    call('ZADD', key('hold:' .. limit), ends, id)
+    call('HSET', key('held'), id, limit)
+  end
+  if rate then
+    local full_at = math.max(now, tonumber(call('ZSCORE', key('rates'), rate) or 0))
+    call('ZADD', key('rates'), full_at + rule.per / rule.starts, rate)
+  end
+  return true
+end
+
+-- Says whether a job was cancelled while it waited; then it is gone.
+local function was_cancelled(id)
+  local note = has_cancels and call('HGET', key('cancels'), id)
+  if not note then return false end
+  cancelled(id, note)
+  forget({ id })
+  return true
+end
+
+local answer, ends = { 0, recovered, buried }, now + lease_ms
+
+-- Leases jobs; returns how many.
+local function lease(ids)
   local envelopes = call('HMGET', JOBS, unpack(ids))
   local attempts, crashes = numbers(ATTEMPTS, ids), numbers(CRASHES, ids)
-  local leased, leases = {}, {}
+  local leased, leases, taken = {}, {}, {}
   for at, id in ipairs(ids) do
     -- An id without a job was removed by hand.
-    if envelopes[at] then
+    local envelope = envelopes[at]
+    if envelope and guarded and (was_cancelled(id) or not passes(id, envelope, ends)) then
+      envelope = false
+    end
+    if envelope then
       leased[#leased + 1] = ends
       leased[#leased + 1] = id
       leases[#leases + 1] = id
       leases[#leases + 1] = token
       answer[#answer + 1] = id
-      answer[#answer + 1] = envelopes[at]
+      answer[#answer + 1] = envelope
       -- A counter that is no number was written by hand: the job is not lost for it.
       local spent, crashed = tonumber(attempts[at] or 0), tonumber(crashes[at] or 0)
       if not spent then call('HDEL', ATTEMPTS, id) end
       if not crashed then call('HDEL', CRASHES, id) end
       answer[#answer + 1] = (spent or 0) + 1
       answer[#answer + 1] = crashed or 0
-      taken = taken + 1
+      taken[#taken + 1] = id
     end
   end
-  if taken > 0 then
+  if #taken > 0 then
     call('ZADD', LEASED, unpack(leased))
     call('HSET', LEASES, unpack(leases))
+    unmark_taken(taken)
   end
+  return #taken
 end
 
-if #ids < wanted then
-  -- Worth looking again: when a job is due, when a lease ends that nobody renews, or soon.
+if guarded and not is_paused then open_gates() end
+local taken, looked, is_short = 0, 0, is_paused
+while not is_short and taken < wanted and looked <= wanted + 200 do
+  local ids = take(wanted - taken)
+  is_short = #ids < wanted - taken
+  looked = looked + #ids
+  if #ids > 0 then taken = taken + lease(ids) end
+  -- An id that was removed by hand is not looked for again.
+  if not guarded then break end
+end
+
+if is_paused then
+  -- Nobody is woken for a queue that is paused.
+  answer[1] = 1000
+  call('ZREM', IDLE, worker)
+elseif is_short then
+  -- Worth looking again: when a job is due, when a lease ends that nobody renews, when a gate
+  -- opens, or soon.
   local again = now + LONGEST_WAIT_MS
   local next_due = call('ZRANGE', DELAYED, 0, 0, 'WITHSCORES')
   if next_due[2] then again = math.min(again, next_due[2]) end
   local next_end = call('ZRANGE', LEASED, 0, 0, 'WITHSCORES')
   if next_end[2] then again = math.min(again, math.max(next_end[2], hold)) end
+  if guarded then
+    local next_look = call('ZRANGE', key('parks'), 0, 0, 'WITHSCORES')
+    if next_look[2] then again = math.min(again, next_look[2]) end
+  end
   local wait = math.max(1, again - now)
   answer[1] = wait
   call('ZREMRANGEBYSCORE', IDLE, '-inf', now)
   call('ZADD', IDLE, now + wait + 1000, worker)
 else
   call('ZREM', IDLE, worker)
-  if #due + recovered > 0 then wake(call('LLEN', READY)) end
+  if #due + recovered > 0 then wake(waiting()) end
 end
 return answer

@@ -1,6 +1,6 @@
 -- Goes before every verb of a queue. All keys of a queue carry one hash tag and every verb is
--- given all of them, in this order. A hash or set that no job needs does not exist, and costs
--- one EXISTS at most.
+-- given those that every queue needs, in this order. A hash or set that no job needs does not
+-- exist, and costs one EXISTS at most.
 local READY = KEYS[1]     -- list: ids, oldest first
 local DELAYED = KEYS[2]   -- sorted set: id by the time it is due
 local LEASED = KEYS[3]    -- sorted set: id by the time its lease ends
@@ -17,7 +17,14 @@ local WAKE = KEYS[13]     -- list: one element for each wake-up that nobody took
 local STATS = KEYS[14]    -- hash: counters that only grow
 local SEEN = KEYS[15]     -- hash: `at` a worker last called, `hold` recovery until
 
+-- What only some queues need is named when it is used: `fair`, `lanes`, `qmarks`, `cancels`, ..
+local BASE = string.sub(READY, 1, -6)
+local function key(name) return BASE .. name end
+
 local LONGEST_DEAD = 10000
+local LONGEST_DEATH_MS = 30 * 24 * 3600 * 1000
+local LONGEST_HISTORY = 10
+local LONGEST_KEPT = 1000
 local MOST_CRASHES = 3
 local LONGEST_WAIT_MS = 5000
 
@@ -34,23 +41,61 @@ local function wake(jobs)
   if wanted > 0 then call('PEXPIRE', WAKE, 2 * LONGEST_WAIT_MS) end
 end
 
+-- Gives the unique key up, if it is the job's.
+local function unmark_key(unique, id)
+  local mark = call('HGET', UNIQUE, unique)
+  if mark and string.match(mark, '^%d+:(.*)$') == id then call('HDEL', UNIQUE, unique) end
+end
+
 -- Gives up the unique key that the job holds, if it still does.
 local function unmark(id)
-  local key = call('HGET', MARKS, id)
-  if not key then return end
-  call('HDEL', MARKS, id)
-  local mark = call('HGET', UNIQUE, key)
-  if mark and string.match(mark, '^%d+:(.*)$') == id then call('HDEL', UNIQUE, key) end
+  local unique = call('HGET', MARKS, id)
+  if unique then
+    call('HDEL', MARKS, id)
+    unmark_key(unique, id)
+  end
+  local waiting = call('HGET', key('qmarks'), id)
+  if waiting then
+    call('HDEL', key('qmarks'), id)
+    unmark_key(string.match(waiting, '^%d+:(.*)$'), id)
+  end
 end
 
 -- Removes every trace of jobs that are in no list any more.
 local function forget(ids)
   if #ids == 0 then return end
-  if call('EXISTS', MARKS) == 1 then for _, id in ipairs(ids) do unmark(id) end end
+  if call('EXISTS', MARKS, key('qmarks')) > 0 then
+    for _, id in ipairs(ids) do unmark(id) end
+  end
   call('HDEL', JOBS, unpack(ids))
-  for _, hash in ipairs({ ATTEMPTS, CRASHES, ERRORS }) do
+  local notes = { ATTEMPTS, CRASHES, ERRORS, key('lanes'), key('progress'), key('cancels') }
+  if call('EXISTS', unpack(notes)) == 0 then return end
+  for _, hash in ipairs(notes) do
     if call('EXISTS', hash) == 1 then call('HDEL', hash, unpack(ids)) end
   end
+end
+
+-- Keeps what became of an attempt for a while: ten a job, a thousand jobs, the longest-lived.
+local function record(id, keep_ms, text)
+  local history, kept = key('history:' .. id), key('kept')
+  call('RPUSH', history, '{"at_ms":' .. now .. ',' .. string.sub(text, 2))
+  call('LTRIM', history, -LONGEST_HISTORY, -1)
+  call('ZADD', kept, now + keep_ms, id)
+  local over = call('ZCARD', kept) - LONGEST_KEPT
+  if over > 0 then
+    local popped = call('ZPOPMIN', kept, math.min(over, 100))
+    for at = 1, #popped, 2 do call('DEL', key('history:' .. popped[at])) end
+  end
+end
+
+-- Ends a job that somebody cancelled; `text` is the note of who, when and why.
+local function cancelled(id, text)
+  local ok, note = pcall(cjson.decode, text)
+  local by, why = ok and note.by or '', ok and note.why or ''
+  record(id, 24 * 3600 * 1000, cjson.encode({
+    outcome = 'cancelled', text = why == '' and by or by .. ': ' .. why,
+  }))
+  call('HINCRBY', STATS, 'cancelled', 1)
 end
 
 -- Moves a job to the dead, and the oldest dead out when there are too many.

@@ -1,34 +1,42 @@
--- ARGV: `id`, an id; or a state (ready, delayed, leased, dead), offset, limit. Answers seven for
--- each job: id, state, envelope, ms (due, end of lease, death; 0 when ready), attempts spent,
--- crashes, last error.
+-- ARGV: `id`, an id; or a state (ready, blocked, delayed, leased, dead), offset, limit. Answers
+-- eight values for each job; see look.lua.
 local answer = {}
 
-local function add(id, state, ms)
+local function show(id, state, ms)
   local envelope = call('HGET', JOBS, id)
-  if not envelope then return end
-  for _, part in ipairs({
-    id, state, envelope, tonumber(ms), tonumber(call('HGET', ATTEMPTS, id) or 0),
-    tonumber(call('HGET', CRASHES, id) or 0), call('HGET', ERRORS, id) or '',
-  }) do answer[#answer + 1] = part end
+  if envelope then add(answer, id, state, tonumber(ms), envelope) end
 end
 
-local sets = { delayed = DELAYED, leased = LEASED, dead = DEAD }
 if ARGV[1] == 'id' then
-  for state, set in pairs(sets) do
-    local ms = call('ZSCORE', set, ARGV[2])
-    if ms then
-      add(ARGV[2], state, ms)
-      return answer
-    end
-  end
-  add(ARGV[2], 'ready', 0)
+  show(ARGV[2], state_of(ARGV[2]))
   return answer
 end
-local last = ARGV[2] + ARGV[3] - 1
+local offset, limit = tonumber(ARGV[2]), tonumber(ARGV[3])
 if ARGV[1] == 'ready' then
-  for _, id in ipairs(call('LRANGE', READY, ARGV[2], last)) do add(id, 'ready', 0) end
+  local ids
+  if call('EXISTS', key('fair')) == 1 then
+    ids = { unpack(first_in_line(math.min(offset + limit, 10000)), offset + 1) }
+  else
+    ids = call('LRANGE', READY, offset, offset + limit - 1)
+  end
+  for _, id in ipairs(ids) do show(id, 'ready', 0) end
+elseif ARGV[1] == 'blocked' then
+  -- Gate by gate; the next one of each first.
+  for _, gate in ipairs(call('ZRANGE', key('parks'), 0, 999)) do
+    if #answer >= 8 * limit then break end
+    local size = call('ZCARD', key('park:' .. gate))
+    if offset >= size then
+      offset = offset - size
+    else
+      local last = offset + limit - #answer / 8 - 1
+      for _, id in ipairs(call('ZRANGE', key('park:' .. gate), offset, last)) do
+        show(id, 'blocked', 0)
+      end
+      offset = 0
+    end
+  end
 else
-  local found = call('ZRANGE', sets[ARGV[1]], ARGV[2], last, 'WITHSCORES')
-  for at = 1, #found, 2 do add(found[at], ARGV[1], found[at + 1]) end
+  local found = call('ZRANGE', sets[ARGV[1]], offset, offset + limit - 1, 'WITHSCORES')
+  for at = 1, #found, 2 do show(found[at], ARGV[1], found[at + 1]) end
 end
 return answer

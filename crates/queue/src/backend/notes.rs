@@ -1,0 +1,72 @@
+//! What a running attempt says of itself: how far it is, and its last log lines.
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::{MOST_LINES, settle::cut, store::LONGEST_LINE_BYTES};
+
+/// Takes down what an attempt says; cheap to clone, all clones share it.
+///
+/// Progress reaches the store within a second; lines stay here until the attempt ends, and are
+/// kept with its record where the kind's policy keeps one.
+#[derive(Clone, Debug, Default)]
+pub struct Notes {
+    said: Arc<Mutex<Said>>,
+}
+
+#[derive(Debug, Default)]
+struct Said {
+    progress: Option<String>,
+    lines: VecDeque<String>,
+}
+
+impl Notes {
+    /// Says how far the attempt is; the last word counts. At most 256 bytes are kept.
+    pub fn progress(&self, text: &str) {
+        self.lock().progress = Some(cut(text, LONGEST_LINE_BYTES).to_owned());
+    }
+
+    /// Adds a line to the attempt's log; the last 20 are kept, 256 bytes of each.
+    pub fn line(&self, line: &str) {
+        let mut said = self.lock();
+        if said.lines.len() >= MOST_LINES {
+            said.lines.pop_front();
+        }
+        let line = cut(line, LONGEST_LINE_BYTES).to_owned();
+        said.lines.push_back(line);
+    }
+
+    /// Takes the progress that nobody has taken yet.
+    pub(super) fn news(&self) -> Option<String> {
+        self.lock().progress.take()
+    }
+
+    /// Takes the lines.
+    pub(super) fn lines(&self) -> Vec<String> {
+        self.lock().lines.drain(..).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Said> {
+        // Nothing that can panic runs under this lock.
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_lines_and_the_last_progress_are_kept() {
+        let notes = Notes::default();
+        for n in 0..=MOST_LINES {
+            notes.line(&n.to_string());
+            notes.progress(&n.to_string());
+        }
+        assert_eq!(notes.news().unwrap(), MOST_LINES.to_string());
+        assert!(notes.news().is_none(), "no news since");
+        let lines = notes.lines();
+        assert_eq!((lines.len(), lines[0].as_str()), (MOST_LINES, "1"));
+    }
+}
