@@ -4,7 +4,7 @@
 CARGO ?= cargo
 FLAGS ?= --locked
 
-.PHONY: help demo test lint doc packages bench-gc
+.PHONY: help demo test test-death soak lint doc packages bench-gc
 
 help: ## Shows this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -19,6 +19,14 @@ demo: packages ## Fills a registry with garbage, collects it through the daemon,
 test: packages ## Runs every test against real servers
 	@[ -d ../shared ] || echo "SKIPPED: ../shared is missing, the tests that compare with it do nothing"
 	$(CARGO) test $(FLAGS) --workspace -- --show-output
+
+test-death: packages ## Kills the program 20 times at each step (QUAYHAND_DEATH_ROUNDS)
+	QUAYHAND_DEATH_ROUNDS=$${QUAYHAND_DEATH_ROUNDS:-20} \
+		$(CARGO) test $(FLAGS) --test endurance -- death --nocapture
+
+soak: packages ## Pushes, pulls, collects and kills for two minutes (QUAYHAND_SOAK_SECONDS)
+	QUAYHAND_SOAK_SECONDS=$${QUAYHAND_SOAK_SECONDS:-120} \
+		$(CARGO) test $(FLAGS) --test endurance -- soak --nocapture
 
 lint: ## Checks the formatting of every file and every lint
 	$(CARGO) fmt --all --check
