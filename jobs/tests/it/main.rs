@@ -1,4 +1,5 @@
 //! Jobs on real servers.
+#![expect(clippy::print_stdout, reason = "tests print what they measured")]
 #![expect(
     clippy::unwrap_used,
     reason = "a test that cannot go on says so by ending"
