@@ -4,65 +4,52 @@
 //! `apalis_redis::connect` hands out a manager with a time-out of 500 ms, which keeps a
 //! connection on which nothing answers any more, and never tries again after a refused
 //! password. So its `Client` is used, with a slot of our own for the one connection.
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+mod cluster;
+mod link;
+mod settings;
+
+use std::{sync::Arc, time::Duration};
+
+use apalis_redis::RedisError;
+use redis::{FromRedisValue, aio::MultiplexedConnection};
+
+pub use self::settings::{Deadlines, Settings, Tls};
+use self::{cluster::Cluster, link::Call};
+pub(crate) use self::{
+    cluster::is_between_nodes,
+    link::{Link, breaks_the_connection},
+};
+use crate::{
+    Queue, QueueError,
+    server::{self, Target},
 };
 
-use apalis_redis::{Client, RedisError};
-use redis::{AsyncConnectionConfig, FromRedisValue, aio::MultiplexedConnection};
-
-use crate::{QueueError, server};
-
-/// Longest times on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deadlines {
-    /// Until a connection stands.
-    pub connect: Duration,
-    /// Until a command is answered; a blocking wait has its own.
-    pub command: Duration,
-}
-
-impl Default for Deadlines {
-    /// Five seconds each.
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(5),
-            command: Duration::from_secs(5),
-        }
-    }
-}
-
-/// Stands for one Redis server; cheap to clone, all clones share one connection.
+/// Stands for one Redis server, or for a Redis Cluster; cheap to clone, all clones share one
+/// connection a server.
 ///
 /// Commands of all clones go down that connection side by side. It is opened at the first
 /// use and again after a failure; a command whose connection fails is not sent twice.
 #[derive(Clone)]
 pub struct Redis {
-    inner: Arc<Inner>,
+    reach: Reach,
+    /// The hash tag of the keys that calls are about; chooses the node of a cluster.
+    tag: Arc<str>,
 }
 
-struct Inner {
-    client: Client,
-    place: String,
-    deadlines: Deadlines,
-    current: Mutex<Current>,
-    opening: tokio::sync::Mutex<()>,
-}
-
-/// The connection in use; the number grows with each new one.
-#[derive(Default)]
-struct Current {
-    number: u64,
-    connection: Option<MultiplexedConnection>,
+#[derive(Clone)]
+enum Reach {
+    Server(Link),
+    Cluster(Cluster),
 }
 
 impl Redis {
     /// Connects, and so finds out at once when host, port or password are wrong.
-    /// [`Deadlines::default`] hold.
+    /// [`Settings::default`] hold.
     ///
     /// `url` is `redis://[user:password@]host:port/database`, `rediss://` for TLS (checked
-    /// against the system's certificates), or `unix:///path`. Takes at most 5 s.
+    /// against the system's certificates), or `unix:///path`; `redis-cluster://` or
+    /// `rediss-cluster://` for a cluster of which one node is named, and others by
+    /// `?node=host:port`. Takes at most 5 s a node.
     ///
     /// # Errors
     ///
@@ -73,7 +60,8 @@ impl Redis {
         Ok(redis)
     }
 
-    /// Finds out whether the server answers. One round trip.
+    /// Finds out whether the server answers; of a cluster, any of its configured nodes. One
+    /// round trip.
     ///
     /// # Errors
     ///
@@ -89,7 +77,7 @@ impl Redis {
     ///
     /// [`QueueError::Url`].
     pub fn open(url: &str) -> Result<Self, QueueError> {
-        Self::open_within(url, Deadlines::default())
+        Self::open_with(url, &Settings::default())
     }
 
     /// Prepares a connection with deadlines of its own.
@@ -98,19 +86,40 @@ impl Redis {
     ///
     /// [`QueueError::Url`].
     pub fn open_within(url: &str, deadlines: Deadlines) -> Result<Self, QueueError> {
-        let (client, place) = server::of(url)?;
-        Ok(Self::of(client, place, deadlines))
+        let tls = Tls::default();
+        Self::open_with(url, &Settings { deadlines, tls })
     }
 
-    fn of(client: Client, place: String, deadlines: Deadlines) -> Self {
-        Self {
-            inner: Arc::new(Inner {
-                client,
-                place,
-                deadlines,
-                current: Mutex::default(),
-                opening: tokio::sync::Mutex::default(),
-            }),
+    /// Prepares a connection with settings of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::Url`], also when a certificate cannot be read.
+    pub fn open_with(url: &str, settings: &Settings) -> Result<Self, QueueError> {
+        let unusable = |error: RedisError| QueueError::Url {
+            reason: error.to_string(),
+        };
+        let reach = match server::target(url)? {
+            Target::Server(info) => Reach::Server(server::link(info, settings).map_err(unusable)?),
+            Target::Cluster(nodes) => {
+                let cluster = Cluster::new(nodes, settings).map_err(unusable)?;
+                Reach::Cluster(cluster)
+            }
+        };
+        Ok(Self {
+            reach,
+            tag: Arc::from(""),
+        })
+    }
+
+    /// Returns a handle whose calls are about one queue: of a cluster, the node that has it.
+    pub(crate) fn at(&self, queue: &Queue) -> Self {
+        match &self.reach {
+            Reach::Server(_) => self.clone(),
+            Reach::Cluster(cluster) => Self {
+                reach: Reach::Cluster(cluster.clone()),
+                tag: Arc::from(queue.as_str()),
+            },
         }
     }
 
@@ -120,13 +129,34 @@ impl Redis {
     /// another's runtime takes its own.
     #[must_use]
     pub fn separate(&self) -> Self {
-        let inner = &self.inner;
-        Self::of(inner.client.clone(), inner.place.clone(), inner.deadlines)
+        let reach = match &self.reach {
+            Reach::Server(link) => Reach::Server(link.separate()),
+            Reach::Cluster(cluster) => Reach::Cluster(cluster.separate()),
+        };
+        let tag = self.tag.clone();
+        Self { reach, tag }
     }
 
-    /// Host and port (or the socket's path), for messages.
+    /// Lists the servers that were configured, each as a handle of its own: one, or the named
+    /// nodes of a cluster.
+    pub fn servers(&self) -> Vec<Self> {
+        let links = match &self.reach {
+            Reach::Server(link) => std::slice::from_ref(link),
+            Reach::Cluster(cluster) => cluster.seeds(),
+        };
+        let handle = |link: &Link| Self {
+            reach: Reach::Server(link.clone()),
+            tag: self.tag.clone(),
+        };
+        links.iter().map(handle).collect()
+    }
+
+    /// Host and port (or the socket's path), for messages; of a cluster, the first named node.
     pub fn place(&self) -> &str {
-        &self.inner.place
+        match &self.reach {
+            Reach::Server(link) => link.place(),
+            Reach::Cluster(cluster) => cluster.seeds()[0].place(),
+        }
     }
 
     /// Sends one command.
@@ -139,10 +169,7 @@ impl Redis {
         verb: &'static str,
         command: &redis::Cmd,
     ) -> Result<T, QueueError> {
-        self.run(verb, async |mut connection| {
-            command.query_async(&mut connection).await
-        })
-        .await
+        self.run(verb, Call::Command(command)).await
     }
 
     /// Runs a script that may be repeated without harm: once more when the connection had
@@ -152,7 +179,10 @@ impl Redis {
         verb: &'static str,
         script: &redis::ScriptInvocation<'_>,
     ) -> Result<T, QueueError> {
-        let had_connection = self.current().is_some();
+        let had_connection = match &self.reach {
+            Reach::Server(link) => link.is_open(),
+            Reach::Cluster(_) => true,
+        };
         let outcome = self.script(verb, script).await;
         match &outcome {
             Err(QueueError::Unreachable { source, .. })
@@ -170,10 +200,7 @@ impl Redis {
         verb: &'static str,
         script: &redis::ScriptInvocation<'_>,
     ) -> Result<T, QueueError> {
-        self.run(verb, async |mut connection| {
-            script.invoke_async(&mut connection).await
-        })
-        .await
+        self.run(verb, Call::Script(script)).await
     }
 
     /// Sends a pipeline in one round trip.
@@ -182,102 +209,75 @@ impl Redis {
         verb: &'static str,
         pipeline: &redis::Pipeline,
     ) -> Result<T, QueueError> {
-        self.run(verb, async |mut connection| {
-            pipeline.query_async(&mut connection).await
-        })
-        .await
+        self.run(verb, Call::Pipeline(pipeline)).await
     }
 
     /// Opens a connection that nobody else uses, for commands that block up to `block`.
-    pub(crate) async fn blocking(
-        &self,
-        block: Duration,
-    ) -> Result<MultiplexedConnection, QueueError> {
-        let answer_within = block + Duration::from_secs(1);
-        self.dial(answer_within)
-            .await
-            .map_err(|e| QueueError::of("connect", self.place(), e))
+    pub(crate) async fn blocking(&self, block: Duration) -> Result<Blocking, QueueError> {
+        let (link, opened) = match &self.reach {
+            Reach::Server(link) => (link.clone(), Ok(())),
+            Reach::Cluster(cluster) => match cluster.node(&self.tag).await {
+                Ok(link) => (link, Ok(())),
+                Err((link, error)) => (link, Err(error)),
+            },
+        };
+        let failed = |e| QueueError::of("connect", link.place(), e);
+        opened.map_err(failed)?;
+        let dialed = link.dial(block + Duration::from_secs(1)).await;
+        let connection = dialed.map_err(failed)?;
+        Ok(Blocking {
+            redis: self.clone(),
+            link,
+            connection,
+        })
     }
 
-    async fn run<T>(
+    async fn run<T: FromRedisValue>(
         &self,
         verb: &'static str,
-        call: impl AsyncFnOnce(MultiplexedConnection) -> Result<T, RedisError>,
+        call: Call<'_>,
     ) -> Result<T, QueueError> {
-        let failed = |e| QueueError::of(verb, self.place(), e);
-        let (number, connection) = self.connection().await.map_err(failed)?;
-        let outcome = call(connection).await;
-        if let Err(error) = &outcome
-            && breaks_the_connection(error)
-        {
-            self.discard(number);
-        }
-        outcome.map_err(failed)
-    }
-
-    /// Returns the open connection, or opens one; those who come meanwhile wait for it.
-    async fn connection(&self) -> Result<(u64, MultiplexedConnection), RedisError> {
-        if let Some(open) = self.current() {
-            return Ok(open);
-        }
-        let opening = async {
-            let _one_at_a_time = self.inner.opening.lock().await;
-            if let Some(open) = self.current() {
-                return Ok(open);
+        match &self.reach {
+            Reach::Server(link) => {
+                let outcome = link.run(call).await;
+                outcome.map_err(|e| QueueError::of(verb, link.place(), e))
             }
-            let connection = self.dial(self.inner.deadlines.command).await?;
-            let mut current = self.lock();
-            current.number += 1;
-            current.connection = Some(connection.clone());
-            Ok((current.number, connection))
-        };
-        tokio::time::timeout(self.inner.deadlines.connect, opening)
-            .await
-            .unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
-    }
-
-    async fn dial(&self, answer_within: Duration) -> Result<MultiplexedConnection, RedisError> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.inner.deadlines.connect))
-            .set_response_timeout(Some(answer_within));
-        self.inner
-            .client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await
-    }
-
-    fn current(&self) -> Option<(u64, MultiplexedConnection)> {
-        let current = self.lock();
-        let connection = current.connection.clone()?;
-        Some((current.number, connection))
-    }
-
-    fn discard(&self, number: u64) {
-        let mut current = self.lock();
-        if current.number == number {
-            current.connection = None;
+            Reach::Cluster(cluster) => {
+                let outcome = cluster.run(&self.tag, call).await;
+                outcome.map_err(|(link, e)| QueueError::of(verb, link.place(), e))
+            }
         }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Current> {
-        // Nothing that can panic runs under this lock.
-        self.inner
-            .current
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl std::fmt::Debug for Redis {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Redis").field(&self.inner.place).finish()
+        f.debug_tuple("Redis").field(&self.place()).finish()
     }
 }
 
-/// Says whether a connection is of no more use: it is gone, nothing answers on it, or its
-/// server became a replica.
-pub(crate) fn breaks_the_connection(error: &RedisError) -> bool {
-    error.is_io_error()
-        || error.is_unrecoverable_error()
-        || matches!(error.code(), Some("READONLY" | "MASTERDOWN"))
+/// A connection that nobody else uses, for a command that blocks.
+pub(crate) struct Blocking {
+    redis: Redis,
+    link: Link,
+    connection: MultiplexedConnection,
+}
+
+impl Blocking {
+    /// Waits in one command. After an error, and when the future was dropped half way, this
+    /// connection must not be used again.
+    pub(crate) async fn wait(
+        &mut self,
+        verb: &'static str,
+        command: &redis::Cmd,
+    ) -> Result<redis::Value, QueueError> {
+        let outcome = command.query_async(&mut self.connection).await;
+        outcome.map_err(|error| {
+            if let Reach::Cluster(cluster) = &self.redis.reach {
+                // The next connection goes to the node that has the list now.
+                cluster.learn(&self.redis.tag, &self.link, &error);
+            }
+            QueueError::of(verb, self.link.place(), error)
+        })
+    }
 }

@@ -160,12 +160,10 @@ impl Locks {
                 None => waiter.insert(self.redis.blocking(LONGEST_WAIT).await.map_err(failed)?),
             };
             let longest = left.clamp(Duration::from_millis(1), LONGEST_WAIT);
-            redis::cmd("BLPOP")
-                .arg(signal_key(name))
-                .arg(longest.as_secs_f64())
-                .query_async::<redis::Value>(connection)
-                .await
-                .map_err(|e| failed(QueueError::of("wait for a lock", self.redis.place(), e)))?;
+            let mut pop = redis::cmd("BLPOP");
+            pop.arg(signal_key(name)).arg(longest.as_secs_f64());
+            let woken = connection.wait("wait for a lock", &pop).await;
+            woken.map_err(failed)?;
         }
     }
 

@@ -1,9 +1,7 @@
 //! Waiting for work in a blocking pop, on a connection that does nothing else.
 use std::time::Duration;
 
-use redis::{Value, aio::MultiplexedConnection};
-
-use crate::{LONGEST_WAIT, QueueError, Redis};
+use crate::{LONGEST_WAIT, QueueError, Redis, connect::Blocking};
 
 /// Shortest wait: Redis reads 0 as "for ever".
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
@@ -12,7 +10,7 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 pub(crate) struct RedisWaiter {
     redis: Redis,
     wake: String,
-    connection: Option<MultiplexedConnection>,
+    connection: Option<Blocking>,
 }
 
 impl RedisWaiter {
@@ -33,13 +31,9 @@ impl RedisWaiter {
             None => self.redis.blocking(LONGEST_WAIT).await?,
         };
         let longest = longest.clamp(SHORTEST_WAIT, LONGEST_WAIT);
-        let outcome = redis::cmd("BLPOP")
-            .arg(&self.wake)
-            .arg(longest.as_secs_f64())
-            .query_async::<Value>(&mut connection)
-            .await;
-        // A connection whose pop failed, or was dropped half way, is not used again.
-        outcome.map_err(|e| QueueError::of("wait", self.redis.place(), e))?;
+        let mut pop = redis::cmd("BLPOP");
+        pop.arg(&self.wake).arg(longest.as_secs_f64());
+        connection.wait("wait", &pop).await?;
         self.connection = Some(connection);
         Ok(())
     }
