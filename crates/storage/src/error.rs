@@ -22,11 +22,10 @@ pub enum StorageError {
         /// The kind of value that was found; never the value, which may be a secret.
         found: &'static str,
     },
-    /// Quay has such an engine and quayhand has not yet.
+    /// Quay has such an engine and quayhand has not.
     #[error(
-        "storage location `{location}`: engine `{engine}` is not supported yet, \
-         only LocalStorage is; \
-         nothing there can be deleted"
+        "storage location `{location}`: engine `{engine}` is not supported: \
+         nothing there can be deleted, so run the jobs that remove objects with Quay's own workers"
     )]
     UnsupportedEngine {
         /// The location's name.
@@ -87,6 +86,16 @@ pub enum StorageError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// The bucket or container that should hold all objects of a location is not there.
+    ///
+    /// As with a missing root: were it taken for many missing objects, their records would go.
+    #[error("storage location `{location}`: its bucket or container `{bucket}` does not exist")]
+    BucketMissing {
+        /// The location's name.
+        location: String,
+        /// The bucket's or container's name.
+        bucket: String,
+    },
     /// An operation on a location failed.
     #[error("storage location `{location}`: could not {action}")]
     Failed {
@@ -97,4 +106,17 @@ pub enum StorageError {
         /// The cause.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+impl StorageError {
+    /// Writes the error with its causes on one line, for where no error can stand.
+    pub(crate) fn in_full(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text = format!("{text}: {error}");
+            cause = error.source();
+        }
+        text
+    }
 }

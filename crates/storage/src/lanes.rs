@@ -81,9 +81,12 @@ where
         .collect()
 }
 
-/// The answer for a key that the deadline overtook.
+/// Why nothing is known of a key that the deadline overtook.
+pub(crate) const NO_ANSWER: &str = "no answer before the deadline";
+
+/// The answer for such a key.
 pub(crate) fn unanswered() -> Deleted {
-    Deleted::Unknown("no answer before the deadline".to_owned())
+    Deleted::Unknown(NO_ANSWER.to_owned())
 }
 
 /// What the lanes of one call share.

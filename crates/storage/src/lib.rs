@@ -5,12 +5,18 @@
 //! knows no database and no queue, so whether an object *may* go is decided elsewhere, under the
 //! registry's lock.
 
+mod arguments;
+mod azure;
 mod digest;
+mod each;
 mod engine;
 mod error;
+mod http;
 mod lanes;
 mod local;
 mod path;
+mod prefix;
+mod s3;
 mod storage;
 mod uuid;
 
@@ -18,5 +24,5 @@ pub use digest::{Digest, DigestError, DigestHasher, EMPTY_LAYER};
 pub use error::StorageError;
 pub use lanes::Deleted;
 pub use path::{ObjectPath, ObjectPathError};
-pub use storage::{ObjectStream, Storage, StoredObject};
+pub use storage::{MultipartUpload, ObjectStream, Storage, StoredObject};
 pub use uuid::{LegacyUuid, UploadUuid, UuidError};

@@ -3,9 +3,11 @@
 //! - [`PostgresServer`], [`RedisServer`], [`RedisCluster`]: private servers on free loopback ports, gone with the
 //!   process that started them
 //! - [`Proxy`]: a network that fails on demand
+//! - `s3` (feature of that name): a real S3 server that fails on demand
 //! - [`wait_for`], [`unique_name`]: events instead of sleeps, names that tests do not share
 //! - [`golden`]: database states before and after Quay's own collector ran, and their objects
 //! - [`registry`]: generated registries of any size, with true digests
+//! - [`Schedule`]: who meets whom in which order, with every guard and without each
 //! - [`check_guards_page`]: `docs/guards.md` held to the schedules that ran
 //! - [`shared_dir`], [`shared_or_skip!`]: the material beside the checkout
 
@@ -20,6 +22,9 @@ mod program;
 mod proxy;
 mod redis;
 pub mod registry;
+mod schedule;
+#[cfg(feature = "s3")]
+pub mod s3;
 mod shared;
 mod wait;
 
@@ -29,5 +34,6 @@ pub use objects::create_objects;
 pub use postgres::{POSTGRES_PASSWORD, POSTGRES_USER, PostgresOptions, PostgresServer};
 pub use proxy::{Fault, Proxy};
 pub use redis::{REDIS_DATABASES, RedisCluster, RedisOptions, RedisServer, RedisTls};
+pub use schedule::{Play, Schedule, World};
 pub use shared::{report_skipped, shared_dir};
 pub use wait::{unique_name, wait_for};

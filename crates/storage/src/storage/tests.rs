@@ -157,10 +157,10 @@ fn refuses_configurations_it_cannot_honour() {
     assert_refused(
         &local(json!({})),
         &[],
-        "`storage_path` of LocalStorage is missing",
+        "`storage_path` of LocalStorage is missing or empty",
     );
     assert_refused(&local(json!({"storage_path": 1})), &[], "is not text");
-    assert_refused(&local(json!({"storage_path": ""})), &[], "is empty");
+    assert_refused(&local(json!({"storage_path": ""})), &[], "missing or empty");
     assert_refused(
         &local(json!({"storage_path": "/x", "path": 1})),
         &[],
@@ -171,11 +171,11 @@ fn refuses_configurations_it_cannot_honour() {
         &["there"],
         "`there` is not configured",
     );
-    let s3 = json!({"east": ["S3Storage", {"s3_secret_key": "hush"}]});
+    let swift = json!({"east": ["SwiftStorage", {"swift_password": "hush"}]});
     assert_refused(
-        &s3,
+        &swift,
         &[],
-        "location `east`: engine `S3Storage` is not supported yet",
+        "location `east`: engine `SwiftStorage` is not supported",
     );
     let fake = json!({"here": ["FakeStorage", {}]});
     assert_refused(&fake, &[], "there is no engine `FakeStorage`");
