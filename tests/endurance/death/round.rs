@@ -62,7 +62,7 @@ pub(super) async fn killed(
 ) -> Seen {
     let place = template.copy(SETTINGS).await;
     for step in &STEPS[..point.step] {
-        run(&place.program(), step).await;
+        place.program().finish(step).await;
     }
     blow::kill(&place, point, number).await;
     place.is_left_alone().await;
@@ -119,11 +119,11 @@ pub(super) async fn losses_are_noticed(template: &Place) {
 async fn finish(place: &Place) -> Seen {
     let program = place.program();
     for step in &STEPS[..BEFORE_SWEEPS] {
-        run(&program, step).await;
+        program.finish(step).await;
     }
     let leaked_before = leaks(&violations(&program).await);
     for step in &STEPS[BEFORE_SWEEPS..] {
-        run(&program, step).await;
+        program.finish(step).await;
     }
     let broken = violations(&program).await;
     let leaked_after = leaks(&broken);
@@ -140,17 +140,13 @@ async fn finish(place: &Place) -> Seen {
 /// Runs the jobs once more: there is nothing to do.
 async fn is_done_for_good(place: &Place, expected: &Left) {
     for step in &STEPS[..BEFORE_SWEEPS] {
-        run(&place.program(), step).await;
+        place.program().finish(step).await;
     }
     let differs = place.left().await.differs_from(expected);
     assert!(
         differs.is_empty(),
         "a further run found more to do: {differs:?}"
     );
-}
-
-async fn run(program: &Program, job: &str) {
-    program.run(&["job", "run", job, "--all"]).await.expect(0);
 }
 
 /// Looks for everything that breaks an invariant; [`Place::deleted_early`] hashes the objects.

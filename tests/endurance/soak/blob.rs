@@ -124,6 +124,7 @@ async fn upload(
         .await;
     let begun = begun.map_err(failed)?;
     let (upload, uuid): (i64, String) = (begun.get(0), begun.get(1));
+    expect_object(world, client, blob).await?;
     let had_object = put_object(world, &uuid, blob);
     let name = format!("BLOB_DELETE_{}", blob.digest);
     let hold = world.locks.acquire(&name, LOCK_TTL, LOCK_WAIT).await;
@@ -140,6 +141,26 @@ async fn upload(
     let protected = created.map_err(|error| answer::of(&error, "create a blob", BLOB_WENT))?;
     world.tally.add("blobs uploaded");
     Ok(protected)
+}
+
+/// Looks for an object that was deleted under its row, before this very upload would heal it: the
+/// row is there before and after the look.
+pub(super) async fn expect_object(
+    world: &World,
+    client: &Client,
+    blob: &Blob,
+) -> Result<(), Answer> {
+    let before = find(client, FIND, blob, None).await?;
+    if before.is_some()
+        && !world.place.object(&cas_path(&blob.digest)).exists()
+        && find(client, FIND, blob, None).await? == before
+    {
+        let digest = &blob.digest;
+        world
+            .tally
+            .fail(format!("object of {digest} is gone, and its row is there"));
+    }
+    Ok(())
 }
 
 /// Moves an upload to its digest's path, or drops it when there is an object already: Quay asks

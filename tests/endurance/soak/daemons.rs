@@ -3,11 +3,12 @@
 use std::{fs, time::Duration};
 
 use quayhand_testkit::wait_for;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::world::World;
 use crate::program::Running;
 
-/// How long a daemon lives.
+/// How long both live until one is killed.
 const LIFE: Duration = Duration::from_secs(20);
 /// How long a daemon may take to its first line, on a busy machine.
 const START: Duration = Duration::from_mins(1);
@@ -30,12 +31,13 @@ impl Daemons {
         Self { running }
     }
 
-    /// Kills one of them every 20 s, in turn, and starts it again, until the soak is over.
-    /// Returns how many were killed.
-    pub(super) async fn die_in_turn(&mut self, world: &World, life: Duration) -> u32 {
-        let (mut killed, until) = (0, tokio::time::Instant::now() + life);
-        while tokio::time::Instant::now() + LIFE < until {
-            tokio::time::sleep(LIFE).await;
+    /// Kills one of them every 20 s (twice in a shorter soak), in turn, and starts it again, until
+    /// the soak is over. Returns how many were killed.
+    pub(super) async fn die_in_turn(&mut self, world: &World, soak: Duration) -> u32 {
+        let (mut killed, until) = (0, Instant::now() + soak);
+        let life = LIFE.min(soak / 3);
+        while Instant::now() + life < until {
+            sleep(life).await;
             let number = killed as usize % 2;
             let fresh = start(world, number);
             std::mem::replace(&mut self.running[number], fresh)
@@ -43,7 +45,7 @@ impl Daemons {
                 .await;
             killed += 1;
         }
-        tokio::time::sleep_until(until).await;
+        sleep_until(until).await;
         killed
     }
 

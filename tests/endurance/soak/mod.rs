@@ -23,6 +23,8 @@ use daemons::Daemons;
 use tokio::task::JoinSet;
 use world::World;
 
+use crate::place::cas_path;
+
 /// How many push and pull at the same time.
 const PUSHERS: u64 = 4;
 const PULLERS: u64 = 2;
@@ -71,6 +73,33 @@ async fn pushes_and_pulls_go_on_while_daemons_collect_and_die() {
     assert!(world.tally.of("pulls") > 0 && world.tally.of("images pushed") > 0);
 }
 
+/// The twin: a lost object fails whoever comes by.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_object_is_noticed_by_pullers_and_pushers() {
+    let world = World::new().await;
+    let (client, image) = (world.connect().await, content::image(1));
+    let mut leases = manifest::Leases::default();
+    let mut pusher = world.connect().await;
+    let mut dice = dice::Dice::new(1);
+    let repository = world.repositories[0];
+    let pushed = manifest::push_image(
+        &world,
+        &mut pusher,
+        repository,
+        &image,
+        &mut leases,
+        &mut dice,
+    );
+    let id = pushed.await.unwrap();
+    assert!(pull::read_all(&world, &client, id).await.unwrap().is_ok());
+    let lost = &image.blobs[1];
+    fs::remove_file(world.place.object(&cas_path(&lost.digest))).unwrap();
+    let missing = pull::read_all(&world, &client, id).await.unwrap();
+    assert!(missing.is_err_and(|missing| missing.contains(&lost.digest[7..])));
+    blob::expect_object(&world, &client, lost).await.unwrap();
+    assert_eq!(world.tally.failed(), 1);
+}
+
 /// Prints what daemons took so far, of so many objects.
 async fn show_collected(world: &World, objects: u64) {
     let gone = async |table: &str| {
@@ -96,7 +125,7 @@ async fn settle(world: &World) {
     let rowless = "select count(*) from quayhand_sighting where kind = 4 and object_id = 0";
     let mut leaked = 0;
     for job in LAST_JOBS {
-        program.run(&["job", "run", job, "--all"]).await.expect(0);
+        program.finish(job).await;
         leaked = leaked.max(place.number(rowless).await);
     }
     let early = place.deleted_early().await;

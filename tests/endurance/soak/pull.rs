@@ -66,7 +66,7 @@ async fn pull_one(world: &World, client: &Client) -> Result<(), Error> {
 }
 
 /// Reads a manifest and all below it; returns how many blobs, or what is missing.
-async fn read_all(
+pub(super) async fn read_all(
     world: &World,
     client: &Client,
     manifest: i64,

@@ -39,6 +39,11 @@ impl Tally {
         self.lock().kinds.get(kind).copied().unwrap_or(0)
     }
 
+    /// Returns how often something failed.
+    pub(super) fn failed(&self) -> u64 {
+        self.lock().failed
+    }
+
     /// Prints every count, a kind a line.
     pub(super) fn show(&self) {
         for (kind, count) in &self.lock().kinds {
