@@ -12,7 +12,7 @@ use std::{
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use quayhand_model::{
-    DbError,
+    Conn, DbError,
     gc::{self, Candidate, Rules},
 };
 pub(crate) use quayhand_queue::chain;
@@ -31,6 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) const TURN: u32 = 32;
 /// Candidates a run over everything looks at in one pass.
 const PASS: u32 = 100_000;
+/// Changes of size totals that one transaction makes.
+const TOTALS: u32 = 10_000;
 
 /// Collects the garbage of lists of repositories.
 pub(crate) struct Collector<'a> {
@@ -97,7 +99,26 @@ impl<'a> Collector<'a> {
                 break;
             }
         }
+        self.settle_totals().await?;
         Ok(done)
+    }
+
+    /// Makes the changes of size totals that somebody held when their content went.
+    async fn settle_totals(&self) -> Result<(), DbError> {
+        let settle = async |tx: &mut Conn| gc::settle_totals(tx, TOTALS).await;
+        while !self.ctx.stop.is_cancelled() {
+            match self.ctx.db.transaction(settle).await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) if is_outage(&error) => return Err(error),
+                // It stays written down; what else there is to do does not wait for it.
+                Err(error) => {
+                    tracing::warn!(error = %chain(&error), "size totals were not changed");
+                    break;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Collects everything there is, several lists side by side.

@@ -223,6 +223,17 @@ pub(super) const USED: &[Used] = &[
         ],
     },
     Used {
+        table: "quayhand_total_change",
+        columns: &[
+            ("id", BIGINT),
+            ("kind", SMALLINT),
+            ("owner_id", BIGINT),
+            ("freed_bytes", BIGINT),
+            ("counted_from_ms", BIGINT),
+            ("created_at", TIMESTAMPTZ),
+        ],
+    },
+    Used {
         table: "quayhand_sighting",
         columns: &[
             ("kind", SMALLINT),

@@ -12,7 +12,8 @@
 //!    collectors that each drop one of the last two references must see each other;
 //! 5. what looks orphaned, `for update skip locked`, judged again, then deleted: a pusher
 //!    is neither waited for nor ended. What it held is written to `quayhand_recheck`;
-//! 6. quota rows, last.
+//! 6. quota rows, `for update skip locked` and last: a pusher holds one while it wants a
+//!    manifest. A change that had to wait is written to `quayhand_total_change`.
 //!
 //! A crash at any point leaves either the whole batch or nothing of it.
 mod blob;
@@ -28,6 +29,7 @@ mod repository;
 mod switches;
 mod tag;
 mod tombstone;
+mod total;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -41,6 +43,7 @@ pub use purge::purge_batch;
 pub use quota::Quota;
 pub use recheck::{count_due as count_due_rechecks, settle_rechecks};
 pub use switches::{Lock, Switches};
+pub use total::settle_totals;
 
 use crate::{Conn, DbError};
 
@@ -77,6 +80,8 @@ pub struct Collected {
     pub tombstones: u64,
     /// Manifests, blobs and labels that a pusher held: looked at again later.
     pub postponed: u64,
+    /// Size totals that somebody held: changed later, by [`settle_totals`].
+    pub totals_postponed: u64,
     /// Statements sent, `begin` and `commit` not counted.
     pub statements: u64,
     /// The batch was full: the same repositories may hold more.

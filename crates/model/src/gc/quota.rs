@@ -1,8 +1,8 @@
 //! Stage 6: sizes that no longer hold. Last, because every batch of a namespace wants the
-//! same row.
+//! same row; and without waiting for it ([`total`]).
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Batch;
+use super::{Batch, total};
 use crate::{
     DbError,
     db::{Param, Sql},
@@ -30,33 +30,6 @@ pub(super) struct Freed {
     repositories: BTreeMap<i64, i64>,
     namespaces: BTreeMap<i64, i64>,
 }
-
-const RESET: Sql = Sql::postgres(
-    "gc.reset_totals",
-    "
-    with repositories as (
-        select id
-          from quotarepositorysize
-         where repository_id = any($1) and backfill_start_ms is not null
-         order by id
-           for update
-    ),
-    namespaces as (
-        select id
-          from quotanamespacesize
-         where namespace_user_id = any($2) and backfill_start_ms is not null
-         order by id
-           for update
-    ),
-    reset_repositories as (
-        update quotarepositorysize
-           set size_bytes = 0, backfill_start_ms = null, backfill_complete = false
-         where id in (select id from repositories)
-    )
-    update quotanamespacesize
-       set size_bytes = 0, backfill_start_ms = null, backfill_complete = false
-     where id in (select id from namespaces)",
-);
 
 // Asked once the candidates are locked: of two batches that each drop one of the last two
 // references in a namespace, the second sees that the first one is gone.
@@ -89,38 +62,6 @@ const MEASURE: Sql = Sql::postgres(
      group by o.namespace_user_id"#,
 );
 
-// A total that is not counted to the end yet is left to the backfill.
-const SUBTRACT: Sql = Sql::postgres(
-    "gc.subtract_freed",
-    "
-    with repositories as materialized (
-        select q.id, freed.bytes
-          from unnest($1::bigint[], $2::bigint[]) as freed (id, bytes)
-          join quotarepositorysize q on q.repository_id = freed.id
-         where q.backfill_complete
-         order by q.id
-           for update of q
-    ),
-    namespaces as materialized (
-        select q.id, freed.bytes
-          from unnest($3::bigint[], $4::bigint[]) as freed (id, bytes)
-          join quotanamespacesize q on q.namespace_user_id = freed.id
-         where q.backfill_complete
-         order by q.id
-           for update of q
-    ),
-    smaller as (
-        update quotarepositorysize q
-           set size_bytes = q.size_bytes - r.bytes
-          from repositories r
-         where q.id = r.id
-    )
-    update quotanamespacesize q
-       set size_bytes = q.size_bytes - n.bytes
-      from namespaces n
-     where q.id = n.id",
-);
-
 impl Batch<'_> {
     /// Notes that a repository lost a reference to a blob, while sizes are subtracted.
     pub(super) fn note_dropped(&mut self, repository_id: i64, blob_id: i64) {
@@ -140,6 +81,9 @@ impl Batch<'_> {
         let params = [Param::Ints(&repositories), Param::Ints(&blobs)];
         for row in self.conn.query(&MEASURE, &params).await? {
             let bytes = row.int(2)?;
+            if bytes == 0 {
+                continue;
+            }
             match row.int(0)? {
                 0 => self.freed.repositories.insert(row.int(1)?, bytes),
                 _ => self.freed.namespaces.insert(row.int(1)?, bytes),
@@ -174,25 +118,23 @@ impl Batch<'_> {
             .map(|repository| repository.namespace_id)
             .collect();
         let namespaces: Vec<_> = namespaces.into_iter().collect();
-        let params = [Param::Ints(&repositories), Param::Ints(&namespaces)];
-        self.conn.execute(&RESET, &params).await?;
+        let switches = &self.rules.switches;
+        let held = total::reset(self.conn, &repositories, &namespaces, switches).await?;
+        self.collected.totals_postponed = held;
         Ok(())
     }
 
     async fn subtract_freed(&mut self) -> Result<(), DbError> {
-        let freed = std::mem::take(&mut self.freed);
-        if freed.repositories.is_empty() && freed.namespaces.is_empty() {
+        let Freed {
+            repositories,
+            namespaces,
+        } = std::mem::take(&mut self.freed);
+        if repositories.is_empty() && namespaces.is_empty() {
             return Ok(());
         }
-        let (repositories, of_each): (Vec<_>, Vec<_>) = freed.repositories.into_iter().unzip();
-        let (namespaces, of_all): (Vec<_>, Vec<_>) = freed.namespaces.into_iter().unzip();
-        let params = [
-            Param::Ints(&repositories),
-            Param::Ints(&of_each),
-            Param::Ints(&namespaces),
-            Param::Ints(&of_all),
-        ];
-        self.conn.execute(&SUBTRACT, &params).await?;
+        let switches = &self.rules.switches;
+        let held = total::subtract(self.conn, repositories, namespaces, switches).await?;
+        self.collected.totals_postponed = held;
         Ok(())
     }
 

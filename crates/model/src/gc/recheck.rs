@@ -37,7 +37,9 @@ impl Row {
 
 const COUNT_DUE: Sql = Sql::postgres(
     "gc.count_due_rechecks",
-    "select count(*) from quayhand_recheck where not_before <= clock_timestamp()",
+    "
+    select (select count(*) from quayhand_recheck where not_before <= clock_timestamp())
+           + (select count(*) from quayhand_total_change)",
 );
 
 // Rows of a manifest whose repository is to be left alone stay where they are.

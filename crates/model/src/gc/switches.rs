@@ -26,6 +26,8 @@ pub enum Lock {
     OrphansAgain,
     /// Not a lock but what comes of one: `quayhand_recheck` is not written.
     Recheck,
+    /// Not a lock but how it is taken: size totals are waited for, stage 6.
+    Totals,
     /// Stages 3 and 5 wait for a lock instead of passing it by.
     SkipLocked,
     /// The repository of a purge's batch: no two purges work on one.
@@ -38,7 +40,7 @@ pub enum Lock {
 
 impl Lock {
     /// Every one of them, in the order of a batch and then of a purge.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Repositories,
         Self::Tags,
         Self::Manifests,
@@ -49,6 +51,7 @@ impl Lock {
         Self::Orphans,
         Self::OrphansAgain,
         Self::Recheck,
+        Self::Totals,
         Self::SkipLocked,
         Self::PurgedRepository,
         Self::PurgedMark,

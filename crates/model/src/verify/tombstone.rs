@@ -51,6 +51,14 @@ const RECHECKS: Sql = Sql::postgres(
        from quayhand_recheck
       where not_before <= clock_timestamp() - interval '1 day'
       order by not_before
+      limit 1000)
+    union all
+    (select owner_id, null, null,
+            case kind when 1 then 'as a repository' else 'as a namespace' end
+            || ' should have got its size total changed since ' || created_at
+       from quayhand_total_change
+      where created_at <= clock_timestamp() - interval '1 day'
+      order by id
       limit 1000)",
 );
 

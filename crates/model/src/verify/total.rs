@@ -8,12 +8,21 @@ use crate::{
 /// Totals that are recounted together: each reads all manifests below it.
 const ROWS: i64 = 20;
 
+// A change that is written down and not made yet counts as made.
 const REPOSITORIES: Sql = Sql::postgres(
     "verify.repository_totals",
     "
     with page as materialized (
-        select id, repository_id, size_bytes, backfill_complete from quotarepositorysize
-         where id > $1 order by id limit $2
+        select q.id, q.repository_id, q.size_bytes - c.bytes as size_bytes,
+               q.backfill_complete and not c.resets as is_counted
+          from quotarepositorysize q
+         cross join lateral (select coalesce(sum(freed_bytes) filter (
+                                        where counted_from_ms is not distinct from q.backfill_start_ms
+                                    ), 0)::bigint as bytes,
+                                    coalesce(bool_or(freed_bytes is null), false) as resets
+                               from quayhand_total_change
+                              where kind = 1 and owner_id = q.repository_id) c
+         where q.id > $1 order by q.id limit $2
     ),
     counted as (
         select p.repository_id, p.size_bytes,
@@ -23,7 +32,7 @@ const REPOSITORIES: Sql = Sql::postgres(
                                   from manifestblob mb
                                  where mb.repository_id = p.repository_id)) as counted
           from page p
-         where p.backfill_complete
+         where p.is_counted
     )
     select null::bigint, max(id)::bigint, count(*), null::text from page
     union all
@@ -38,8 +47,16 @@ const NAMESPACES: Sql = Sql::postgres(
     "verify.namespace_totals",
     r#"
     with page as materialized (
-        select id, namespace_user_id, size_bytes, backfill_complete from quotanamespacesize
-         where id > $1 order by id limit $2
+        select q.id, q.namespace_user_id, q.size_bytes - c.bytes as size_bytes,
+               q.backfill_complete and not c.resets as is_counted
+          from quotanamespacesize q
+         cross join lateral (select coalesce(sum(freed_bytes) filter (
+                                        where counted_from_ms is not distinct from q.backfill_start_ms
+                                    ), 0)::bigint as bytes,
+                                    coalesce(bool_or(freed_bytes is null), false) as resets
+                               from quayhand_total_change
+                              where kind = 2 and owner_id = q.namespace_user_id) c
+         where q.id > $1 order by q.id limit $2
     ),
     counted as (
         select p.namespace_user_id, p.size_bytes,
@@ -51,7 +68,7 @@ const NAMESPACES: Sql = Sql::postgres(
                                  where r.namespace_user_id = p.namespace_user_id)) as counted
           from page p
           join "user" ns on ns.id = p.namespace_user_id
-         where p.backfill_complete and ns.enabled
+         where p.is_counted and ns.enabled
     )
     select null::bigint, max(id)::bigint, count(*), null::text from page
     union all

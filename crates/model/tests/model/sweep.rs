@@ -3,7 +3,7 @@ use std::ops::AddAssign;
 
 use futures::future::join_all;
 use quayhand_model::{
-    Db, DbError,
+    Conn, Db, DbError,
     gc::{self, Collected, Rules, Work},
 };
 
@@ -83,9 +83,16 @@ pub(crate) async fn side_by_side(db: &Db, rules: &Rules, at_most: u32, lanes: us
         let idle = pass.rows() == 0;
         swept += pass;
         if idle {
+            settle_totals(db).await;
             return swept;
         }
     }
+}
+
+/// Changes the totals that batches held from each other.
+async fn settle_totals(db: &Db) {
+    let settle = async |tx: &mut Conn| gc::settle_totals(tx, 1_000).await;
+    while db.transaction(settle).await.unwrap() {}
 }
 
 /// Names the repositories with garbage, in the order of their turns.

@@ -1,0 +1,1 @@
+drop table quayhand_total_change;
