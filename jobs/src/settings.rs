@@ -30,6 +30,9 @@ pub struct Settings {
     /// Quay `QUOTA_INVALIDATE_TOTALS`: while quota management is off, totals are reset
     /// when content goes.
     pub quota_invalidate_totals: bool,
+    /// Quay `FEATURE_QUOTA_SUPPRESS_FAILURES`: while quota management is on, a total that
+    /// cannot be changed stays wrong and stops nothing.
+    pub quota_suppress_failures: bool,
     /// Quay `DISABLE_PUSHES`: stops every job that deletes content.
     pub disable_pushes: bool,
     /// Quay `ACCOUNT_RECOVERY_MODE`: stops every job.
@@ -46,6 +49,8 @@ pub struct Settings {
     pub upload_window: Duration,
     /// Quay `CLEAN_BLOB_UPLOAD_FOLDER`: chunks in storage that no upload has go as well.
     pub clean_upload_folder: bool,
+    /// Quay `FEATURE_ENABLE_STALE_MPU_CLEANUP`: multipart uploads that are a day old go as well.
+    pub clean_multipart_uploads: bool,
     /// `blob_gc` may run without a Redis lock on a database that Quay made.
     pub standalone: bool,
     /// Age a tombstone must reach before its object is removed.
@@ -76,6 +81,7 @@ impl Default for Settings {
             immutable_tags_can_expire: false,
             quota_management: false,
             quota_invalidate_totals: true,
+            quota_suppress_failures: false,
             disable_pushes: false,
             account_recovery_mode: false,
             setup_complete: true,
@@ -84,6 +90,7 @@ impl Default for Settings {
             expired_token_window: Some(Duration::from_hours(24)),
             upload_window: Duration::from_hours(48),
             clean_upload_folder: true,
+            clean_multipart_uploads: true,
             standalone: false,
             leak_grace: Duration::from_hours(24),
             tombstone_grace: Duration::from_hours(1),

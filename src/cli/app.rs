@@ -165,6 +165,7 @@ pub(crate) fn settings(config: &Config) -> Settings {
         immutable_tags_can_expire: registry.feature_immutable_tags_can_expire,
         quota_management: registry.feature_quota_management,
         quota_invalidate_totals: registry.quota_invalidate_totals,
+        quota_suppress_failures: registry.feature_quota_suppress_failures,
         disable_pushes: registry.disable_pushes,
         account_recovery_mode: registry.account_recovery_mode,
         setup_complete: registry.setup_complete,

@@ -148,11 +148,6 @@ async fn storage(app: &App) -> Result<String, Failure> {
 fn flags(app: &App) -> Finding {
     let settings = settings(&app.config);
     match settings.check_may_delete() {
-        Ok(()) if settings.quota_management => Finding::bad(
-            "flags",
-            Exit::Refused,
-            "FEATURE_QUOTA_MANAGEMENT is on: `tag_expiry` refuses to run",
-        ),
         Ok(()) => Finding::good("flags", "garbage may be collected"),
         Err(error) => Finding::bad("flags", Exit::Refused, error.to_string()),
     }

@@ -36,8 +36,8 @@ const KEYS: &[Key] = keys! {
         feature_garbage_collection, feature_repository_garbage_collection,
         feature_namespace_garbage_collection, feature_immutable_tags,
         feature_immutable_tags_can_expire,
-        feature_quota_management, quota_invalidate_totals, feature_app_specific_tokens,
-        expired_app_specific_token_gc, blobupload_deletion_date_threshold,
+        feature_quota_management, quota_invalidate_totals, feature_quota_suppress_failures,
+        feature_app_specific_tokens, expired_app_specific_token_gc, blobupload_deletion_date_threshold,
         clean_blob_upload_folder, disable_pushes, account_recovery_mode,
         setup_complete, registry_state,
     }

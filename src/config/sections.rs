@@ -196,6 +196,8 @@ pub struct Registry {
     /// Quay `QUOTA_INVALIDATE_TOTALS`: while quota management is off, totals of what changed are
     /// reset.
     pub quota_invalidate_totals: bool,
+    /// Quay `FEATURE_QUOTA_SUPPRESS_FAILURES`: a total that cannot be changed stops nothing.
+    pub feature_quota_suppress_failures: bool,
     /// Quay `FEATURE_APP_SPECIFIC_TOKENS`: off, no expired token is deleted.
     pub feature_app_specific_tokens: bool,
     /// Quay `EXPIRED_APP_SPECIFIC_TOKEN_GC`: how long an expired token stays; `None` for ever.
@@ -225,6 +227,7 @@ impl Default for Registry {
             feature_immutable_tags_can_expire: false,
             feature_quota_management: false,
             quota_invalidate_totals: true,
+            feature_quota_suppress_failures: false,
             feature_app_specific_tokens: true,
             expired_app_specific_token_gc: Some(Duration::from_hours(24)),
             blobupload_deletion_date_threshold: Duration::from_hours(48),

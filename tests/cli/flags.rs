@@ -134,10 +134,6 @@ async fn stops_when_our_own_file_says_so() {
         ("account_recovery_mode = true", "ACCOUNT_RECOVERY_MODE"),
         ("setup_complete = false", "SETUP_COMPLETE"),
         ("registry_state = \"readonly\"", "REGISTRY_STATE"),
-        (
-            "feature_quota_management = true",
-            "FEATURE_QUOTA_MANAGEMENT",
-        ),
     ] {
         let file = scene.file("own.toml");
         std::fs::write(&file, format!("[registry]\n{setting}\n")).expect("a file");
@@ -177,25 +173,6 @@ async fn leaves_totals_alone() {
 }
 
 #[tokio::test]
-async fn quota_management_stops_tag_expiry_only() {
-    let _shared = shared_or_skip!();
-    let scene = Scene::golden("boundary").await;
-    let (config, whole) = (QuayConfig::of(&scene).await, scene.whole().await);
-    let on = config
-        .clone()
-        .named("on")
-        .with("FEATURE_QUOTA_MANAGEMENT", "yes")
-        .program(&scene);
-    let named = ["refused", "FEATURE_QUOTA_MANAGEMENT"];
-    on.run(&TAG_EXPIRY).await.expect(8).says(&named);
-    scene.is_unchanged(&whole).await;
-    config.program(&scene).run(&TAG_EXPIRY).await.expect(0);
-    let files = scene.files().len();
-    on.run(&BLOB_GC).await.expect(0);
-    assert!(scene.files().len() < files, "blob_gc touches no total");
-}
-
-#[tokio::test]
 async fn a_flag_that_cannot_be_interpreted_is_an_error() {
     let _shared = shared_or_skip!();
     let scene = Scene::golden("boundary").await;
@@ -206,6 +183,7 @@ async fn a_flag_that_cannot_be_interpreted_is_an_error() {
         ("FEATURE_IMMUTABLE_TAGS_CAN_EXPIRE", "0.5"),
         ("FEATURE_QUOTA_MANAGEMENT", "sometimes"),
         ("QUOTA_INVALIDATE_TOTALS", "{}"),
+        ("FEATURE_QUOTA_SUPPRESS_FAILURES", "perhaps"),
         ("DISABLE_PUSHES", "\"false\""),
         ("ACCOUNT_RECOVERY_MODE", "~"),
         ("SETUP_COMPLETE", "\"false\""),

@@ -88,7 +88,7 @@ macro_rules! golden_tests {
 golden_tests! { seed1, seed2, seed3, boundary, }
 
 /// Runs the collection of one state, dry and then for real, and again.
-async fn agrees_with_quay(scene: &Scene, program: &Quayhand, name: &str) {
+pub(crate) async fn agrees_with_quay(scene: &Scene, program: &Quayhand, name: &str) {
     let golden = Golden::open(name).expect("a golden folder");
     let before = Before::of(scene).await;
     let arguments = collect_arguments(&golden);

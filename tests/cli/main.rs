@@ -3,7 +3,7 @@
 //! - `program.rs`, `scene.rs`, `quay_config.rs`: running it, and what it works on
 //! - `oracle.rs`, `golden.rs`: the same garbage as Quay's own collector
 //! - `dry_run.rs`: one repository alone, and what would go; `tag_expiry.rs`: what fails
-//! - `flags.rs`: Quay's flags
+//! - `flags.rs`: Quay's flags; `quota.rs`: what becomes of size totals
 //! - `refusals/`, `drift.rs`: bad input, and a schema that is not known
 //! - `tombs.rs`, `blob_gc.rs`, `hold.rs`: removing objects, and what fences it
 //! - `purge.rs`: what owners deleted
@@ -25,6 +25,7 @@ mod oracle;
 mod program;
 mod purge;
 mod quay_config;
+mod quota;
 mod refusals;
 mod scene;
 mod tag_expiry;

@@ -94,22 +94,22 @@ async fn collect_and_purge(name: &str) -> Difference {
         Scene::golden(name).await,
         Golden::open(name).expect("a folder"),
     );
-    let (program, files) = (QuayConfig::of(&scene).await.program(&scene), scene.files());
+    let has_quota = golden.flags().expect("flags")["QUOTA_MANAGEMENT"];
+    let config = QuayConfig::of(&scene)
+        .await
+        .with("FEATURE_QUOTA_MANAGEMENT", &has_quota.to_string());
+    let (program, files) = (config.program(&scene), scene.files());
     let arguments = collect_arguments(&golden);
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     program.run(&arguments).await.expect(0);
     purges_what_it_announces(&scene, &program, &REPOSITORY_PURGE).await;
     is_done(&scene, &program, &REPOSITORY_PURGE).await;
-    if !golden.flags().expect("flags")["QUOTA_MANAGEMENT"] {
-        let totals = quota_rows(scene.server, &scene.database)
-            .await
-            .expect("totals");
-        assert_eq!(
-            totals,
-            golden.quota_after().expect("totals"),
-            "{name}: totals"
-        );
-    }
+    let totals = quota_rows(scene.server, &scene.database).await;
+    assert_eq!(
+        totals.expect("totals"),
+        golden.quota_after().expect("totals"),
+        "{name}: totals"
+    );
     Difference::of(&scene, &golden, &files).await
 }
 

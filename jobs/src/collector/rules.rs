@@ -7,7 +7,7 @@ use quayhand_model::{
 };
 use quayhand_queue::{Done, JobError};
 
-use crate::Ctx;
+use crate::{Ctx, Settings};
 
 /// Refuses when content must not be deleted now.
 ///
@@ -16,15 +16,7 @@ use crate::Ctx;
 /// [`JobError::Refused`] that names what forbids it.
 pub(crate) fn check(ctx: &Ctx) -> Result<(), JobError> {
     ctx.settings.check_may_delete()?;
-    ctx.gate.check()?;
-    if ctx.settings.quota_management {
-        return Err(JobError::Refused {
-            reason: "FEATURE_QUOTA_MANAGEMENT is on, and collecting with it is not released \
-                     yet: it would leave wrong totals behind"
-                .to_owned(),
-        });
-    }
-    Ok(())
+    ctx.gate.check()
 }
 
 /// Returns the rules of this run.
@@ -32,15 +24,24 @@ pub(crate) fn rules(ctx: &Ctx) -> Rules {
     let settings = &ctx.settings;
     Rules {
         immutable_stays: settings.immutable_tags && !settings.immutable_tags_can_expire,
-        quota: if settings.quota_invalidate_totals {
-            Quota::Reset
-        } else {
-            Quota::Keep
-        },
+        quota: quota(settings),
         // Never zero: what is held still would be looked at again at once, for ever.
         recheck_after: settings.recheck_after.max(Duration::from_secs(1)),
         as_of_ms: ctx.options.as_of_ms,
         ..Rules::default()
+    }
+}
+
+/// Says what becomes of size totals, by Quay's three settings.
+fn quota(settings: &Settings) -> Quota {
+    if settings.quota_management {
+        Quota::Subtract {
+            suppress_failures: settings.quota_suppress_failures,
+        }
+    } else if settings.quota_invalidate_totals {
+        Quota::Reset
+    } else {
+        Quota::Keep
     }
 }
 
@@ -54,6 +55,7 @@ pub(crate) fn count(done: &mut Done, batch: &Collected) {
     done.add("blobs", batch.blobs);
     done.add("tombstones", batch.tombstones);
     done.add("postponed", batch.postponed);
+    done.add("totals postponed", batch.totals_postponed);
     done.add("statements", batch.statements);
 }
 

@@ -101,7 +101,8 @@ fn other_flags_follow_pythons_rules_as_far_as_they_are_certain() {
 fn every_flag_is_read() {
     let text = "FEATURE_GARBAGE_COLLECTION: off\nFEATURE_REPOSITORY_GARBAGE_COLLECTION: off\n\
                 FEATURE_NAMESPACE_GARBAGE_COLLECTION: off\nFEATURE_IMMUTABLE_TAGS: on\nFEATURE_IMMUTABLE_TAGS_CAN_EXPIRE: on\n\
-                FEATURE_QUOTA_MANAGEMENT: on\nQUOTA_INVALIDATE_TOTALS: off\nDISABLE_PUSHES: on\n\
+                FEATURE_QUOTA_MANAGEMENT: on\nQUOTA_INVALIDATE_TOTALS: off\n\
+                FEATURE_QUOTA_SUPPRESS_FAILURES: on\nDISABLE_PUSHES: on\n\
                 ACCOUNT_RECOVERY_MODE: on\nSETUP_COMPLETE: on\nREGISTRY_STATE: readonly\n";
     let config = Setup::new().quay(text).load();
     let expected = Registry {
@@ -112,6 +113,7 @@ fn every_flag_is_read() {
         feature_immutable_tags_can_expire: true,
         feature_quota_management: true,
         quota_invalidate_totals: false,
+        feature_quota_suppress_failures: true,
         disable_pushes: true,
         account_recovery_mode: true,
         setup_complete: true,
