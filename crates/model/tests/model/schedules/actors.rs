@@ -1,5 +1,5 @@
-//! Those who meet in a schedule: a batch that halts where it is told, and a writer of the
-//! web tier.
+//! Those who meet in a schedule: a batch that halts where it is told, and a writer who goes
+//! statement by statement.
 use std::sync::Arc;
 
 use futures::FutureExt;
@@ -8,33 +8,28 @@ use quayhand_model::{
     gc::{self, Collected, Lock, Rules, Switches, Work},
 };
 use quayhand_testkit::wait_for;
-use tokio::{
-    sync::{Mutex, mpsc},
-    task::JoinHandle,
-    time::timeout,
-};
+use tokio::{task::JoinHandle, time::timeout};
 use tokio_postgres::Client;
 
-use super::registry::{DEADLINE, Registry, rules};
+use super::{
+    halts::{Actor, Halts},
+    registry::{DEADLINE, Registry, rules},
+};
 
-/// A batch that runs beside the test, and halts at the places it was given.
-pub(super) struct Collector {
-    task: JoinHandle<Result<Collected, DbError>>,
-    arrivals: mpsc::UnboundedReceiver<&'static str>,
-    go: mpsc::UnboundedSender<()>,
-}
+/// A batch, or several, that run beside the test.
+pub(super) type Collector<T = Collected> = Actor<Result<T, DbError>>;
 
 impl Collector {
     /// Starts a batch over some repositories, of at most one tag each.
-    pub(super) fn start(
+    pub(super) fn batch(
         registry: &Registry,
         repositories: &[i64],
         without: Option<Lock>,
         halts: &'static [&'static str],
     ) -> Self {
-        let (rules, arrivals, go) = halting(without, halts);
         let (db, repositories) = (registry.db.clone(), repositories.to_vec());
-        let task = tokio::spawn(async move {
+        Actor::start(COLLECTOR.to_owned(), halts, move |halts| async move {
+            let rules = halting(without, halts);
             let work = Work {
                 repositories: &repositories,
                 carried: &[],
@@ -42,89 +37,38 @@ impl Collector {
             };
             db.transaction(async |tx| gc::collect_batch(tx, work, &rules).await)
                 .await
-        });
-        Self { task, arrivals, go }
+        })
     }
 
     /// Starts to settle what was postponed.
     pub(super) fn settle(registry: &Registry, halts: &'static [&'static str]) -> Self {
-        let (rules, arrivals, go) = halting(None, halts);
         let db = registry.db.clone();
-        let task = tokio::spawn(async move {
+        Actor::start(COLLECTOR.to_owned(), halts, move |halts| async move {
+            let rules = halting(None, halts);
             db.transaction(async |tx| gc::settle_rechecks(tx, 1_000, &rules).await)
                 .await
-        });
-        Self { task, arrivals, go }
-    }
-
-    /// Waits until the batch halts at a place.
-    pub(super) async fn reaches(&mut self, place: &str) {
-        let arrival = timeout(DEADLINE, self.arrivals.recv()).await;
-        let arrival = arrival.unwrap_or_else(|_| panic!("no batch came to `{place}`"));
-        assert_eq!(arrival, Some(place));
-    }
-
-    /// Waits until the batch halts at a place, ends, or waits for somebody's lock; tells
-    /// whether it is the last.
-    pub(super) async fn is_kept_from(&mut self, place: &str, registry: &Registry) -> bool {
-        wait_for(place, DEADLINE, async || {
-            let arrival = self.arrivals.try_recv().ok();
-            if arrival.is_some() || self.task.is_finished() {
-                return Some(false);
-            }
-            registry.a_collector_waits().await.then_some(true)
         })
-        .await
-    }
-
-    /// Lets the batch go on to its next halt.
-    pub(super) fn goes_on(&self) {
-        // A batch that has ended needs no word.
-        self.go.send(()).ok();
-    }
-
-    /// Lets the batch go on to its end.
-    pub(super) async fn ends(self) -> Result<Collected, DbError> {
-        drop(self.go);
-        let ended = timeout(DEADLINE, self.task).await;
-        ended
-            .unwrap_or_else(|_| panic!("the batch does not end"))
-            .unwrap()
     }
 }
 
-/// Makes rules that halt at some places until told to go on, or nobody is left to tell.
-fn halting(
-    without: Option<Lock>,
-    halts: &'static [&'static str],
-) -> (
-    Rules,
-    mpsc::UnboundedReceiver<&'static str>,
-    mpsc::UnboundedSender<()>,
-) {
-    let (arrived, arrivals) = mpsc::unbounded_channel();
-    let (go, goes) = mpsc::unbounded_channel::<()>();
-    let goes = Arc::new(Mutex::new(goes));
+/// Connections that are a collector's.
+pub(super) const COLLECTOR: &str = "application_name <> 'quayhand testkit'";
+
+/// Makes rules without a lock, that halt at some places.
+pub(super) fn halting(without: Option<Lock>, halts: Halts) -> Rules {
     let pause = move |place| {
-        let (arrived, goes) = (arrived.clone(), Arc::clone(&goes));
-        async move {
-            if halts.contains(&place) {
-                arrived.send(place).ok();
-                goes.lock().await.recv().await;
-            }
-        }
-        .boxed()
+        let halts = halts.clone();
+        async move { halts.at(place).await }.boxed()
     };
     let switches = Switches::default().pausing(pause);
     let switches = match without {
         Some(lock) => switches.without(lock),
         None => switches,
     };
-    let rules = Rules {
+    Rules {
         switches,
         ..rules()
-    };
-    (rules, arrivals, go)
+    }
 }
 
 /// A writer in a transaction, as the web tier or one of Quay's workers is.

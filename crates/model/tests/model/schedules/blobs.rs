@@ -1,14 +1,17 @@
 //! A batch that collects two blobs while a pusher makes a manifest of them, in the other
 //! order.
+use futures::FutureExt;
 use quayhand_model::gc::Lock;
 
 use super::{
     actors::{Collector, Writer},
-    batch, compare,
+    batch,
     gate::Gate,
-    registry::{Garbage, Registry, Row},
+    registry::{Garbage, Registry},
     rows::{blob_of, manifest_row},
-    show, told,
+    schedule::schedules,
+    told,
+    verdict::Row,
 };
 
 /// Two blobs that only garbage holds, and a pusher in the middle of a push of both.
@@ -57,7 +60,7 @@ async fn pusher_first(registry: &Registry, without: Option<Lock>) -> String {
     let scene = Scene::new(registry).await;
     scene.pusher.does(&scene.reference(scene.high)).await;
     let repository = [scene.garbage.repository];
-    let mut collector = Collector::start(registry, &repository, without, &["orphans deleted"]);
+    let mut collector = Collector::batch(registry, &repository, without, &["orphans deleted"]);
     let waits = collector.is_kept_from("orphans deleted", registry).await;
     let second = scene.reference(scene.low);
     let second = scene.pusher.tries(registry, second).await;
@@ -84,24 +87,11 @@ async fn pusher_first(registry: &Registry, without: Option<Lock>) -> String {
     )
 }
 
-const PASSED_BY: &str =
-    "batch took 1 and postponed 1, pusher was told what is gone, blobs collected and collected";
-const DEADLOCK: &str = "batch waited and went through, pusher was ended as the victim of a \
-                        deadlock, blobs collected and collected";
-
-#[tokio::test]
-async fn a_collector_passes_by_what_a_pusher_holds() {
-    let name = "pusher holds the second blob, then wants the first";
-    for lock in [Lock::SkipLocked, Lock::Orphans] {
-        compare(name, lock, pusher_first, [PASSED_BY, DEADLOCK]).await;
-    }
-}
-
 /// The batch has decided; the pusher comes for the second blob, then for the first.
 async fn collector_first(registry: &Registry, without: Option<Lock>) -> String {
     let scene = Scene::new(registry).await;
     let repository = [scene.garbage.repository];
-    let mut collector = Collector::start(registry, &repository, without, &["orphans locked"]);
+    let mut collector = Collector::batch(registry, &repository, without, &["orphans locked"]);
     collector.reaches("orphans locked").await;
     let first = scene.reference(scene.high);
     let first = scene.pusher.tries(registry, first).await;
@@ -131,27 +121,11 @@ async fn collector_first(registry: &Registry, without: Option<Lock>) -> String {
     )
 }
 
-#[tokio::test]
-async fn a_pusher_waits_for_one_batch_at_most() {
-    let outcomes = [
-        "batch took 2, pusher waited for it and was told what is gone, blobs collected and \
-         collected",
-        DEADLOCK,
-    ];
-    compare(
-        "batch holds both blobs, pusher wants the second, then the first",
-        Lock::Orphans,
-        collector_first,
-        outcomes,
-    )
-    .await;
-}
-
 /// The batch has locked its candidates and judged none; the pusher commits both.
 async fn candidates_only(registry: &Registry) -> String {
     let scene = Scene::new(registry).await;
     let repository = [scene.garbage.repository];
-    let mut collector = Collector::start(registry, &repository, None, &["candidates locked"]);
+    let mut collector = Collector::batch(registry, &repository, None, &["candidates locked"]);
     collector.reaches("candidates locked").await;
     for blob in [scene.high, scene.low] {
         let reference = scene.reference(blob);
@@ -165,22 +139,12 @@ async fn candidates_only(registry: &Registry) -> String {
     format!("batch took {}, {fates}", collected.blobs)
 }
 
-#[tokio::test]
-async fn a_candidate_is_free_for_pushers() {
-    show(
-        "batch has candidates, pusher takes both",
-        candidates_only,
-        "batch took 0, blobs alive and alive",
-    )
-    .await;
-}
-
 /// The pusher commits after the batch's statement looked, and before it locks.
 async fn committed_in_between(registry: &Registry, without: Option<Lock>) -> String {
     let scene = Scene::new(registry).await;
     let gate = Gate::before(registry, "uploadedblob").await;
     let repository = [scene.garbage.repository];
-    let mut collector = Collector::start(registry, &repository, without, &["candidates locked"]);
+    let mut collector = Collector::batch(registry, &repository, without, &["candidates locked"]);
     collector.reaches("candidates locked").await;
     let keeper = Gate::closes(registry).await;
     collector.goes_on();
@@ -196,17 +160,41 @@ async fn committed_in_between(registry: &Registry, without: Option<Lock>) -> Str
     format!("batch {ended}, {fates}")
 }
 
-#[tokio::test]
-async fn orphans_are_judged_again_after_their_lock() {
-    let outcomes = [
-        "batch went through, blobs alive and alive",
-        "batch failed with 23503, blobs alive and alive",
-    ];
-    compare(
-        "pusher commits between judgement and lock of a blob",
-        Lock::OrphansAgain,
-        committed_in_between,
-        outcomes,
-    )
-    .await;
+schedules! {
+    a_collector_passes_by_what_a_pusher_holds {
+        races: &["R5"],
+        first: "pusher",
+        play: |registry, without| pusher_first(registry, without).boxed_local(),
+        good: "batch took 1 and postponed 1, pusher was told what is gone, \
+               blobs collected and collected",
+        bad: &[(Lock::SkipLocked, DEADLOCK), (Lock::Orphans, DEADLOCK)],
+    }
+
+    a_pusher_waits_for_one_batch_at_most {
+        races: &["R5"],
+        first: "collector",
+        play: |registry, without| collector_first(registry, without).boxed_local(),
+        good: "batch took 2, pusher waited for it and was told what is gone, \
+               blobs collected and collected",
+        bad: &[(Lock::Orphans, DEADLOCK)],
+    }
+
+    a_candidate_is_free_for_pushers {
+        races: &["R5"],
+        first: "collector",
+        play: |registry, _| candidates_only(registry).boxed_local(),
+        good: "batch took 0, blobs alive and alive",
+        bad: &[],
+    }
+
+    orphans_are_judged_again_after_their_lock {
+        races: &["R5"],
+        first: "collector",
+        play: |registry, without| committed_in_between(registry, without).boxed_local(),
+        good: "batch went through, blobs alive and alive",
+        bad: &[(Lock::OrphansAgain, "batch failed with 23503, blobs alive and alive")],
+    }
 }
+
+const DEADLOCK: &str = "batch waited and went through, pusher was ended as the victim of a \
+                        deadlock, blobs collected and collected";

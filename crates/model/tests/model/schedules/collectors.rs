@@ -1,12 +1,14 @@
 //! Two batches that each drop one of the last two references to a thing.
+use futures::FutureExt;
 use quayhand_model::gc::{Collected, Lock};
 
 use super::{
     actors::{Collector, Writer},
-    batch, compare,
-    registry::{Garbage, Registry, Row},
+    batch,
+    registry::{Garbage, Registry},
     rows::{blob_of, manifest_row},
-    show,
+    schedule::schedules,
+    verdict::Row,
 };
 
 /// Lets two batches drop their references to a thing, then judge it before either commits,
@@ -20,8 +22,8 @@ async fn both_judge(
 ) -> [Collected; 2] {
     const HALTS: &[&str] = &["manifests deleted", "orphans deleted"];
     let [one, two] = of.map(|one| [one.repository]);
-    let mut one = Collector::start(registry, &one, without, HALTS);
-    let mut two = Collector::start(registry, &two, without, HALTS);
+    let mut one = Collector::batch(registry, &one, without, HALTS);
+    let mut two = Collector::batch(registry, &two, without, HALTS);
     one.reaches("manifests deleted").await;
     two.reaches("manifests deleted").await;
     one.goes_on();
@@ -48,16 +50,6 @@ async fn one_blob(registry: &Registry, without: Option<Lock>) -> String {
     format!("{fate}, batches took {taken:?} blobs, {tombstones} tombstones")
 }
 
-#[tokio::test]
-async fn two_collectors_on_one_blob_collect_it_once() {
-    let outcomes = [
-        "collected, batches took [1, 2] blobs, 3 tombstones",
-        "leaked, batches took [1, 1] blobs, 2 tombstones",
-    ];
-    let name = "two collectors, one blob";
-    compare(name, Lock::Candidates, one_blob, outcomes).await;
-}
-
 async fn one_label(registry: &Registry, without: Option<Lock>) -> String {
     let [own, _, other] = registry.blobs().await;
     let of = [
@@ -73,24 +65,14 @@ async fn one_label(registry: &Registry, without: Option<Lock>) -> String {
     format!("{fate}, batches took {taken:?} labels")
 }
 
-#[tokio::test]
-async fn two_collectors_on_one_label_collect_it_once() {
-    let outcomes = [
-        "collected, batches took [0, 1] labels",
-        "leaked, batches took [0, 0] labels",
-    ];
-    let name = "two collectors, one label";
-    compare(name, Lock::Candidates, one_label, outcomes).await;
-}
-
 async fn two_tags(registry: &Registry, without: Option<Lock>) -> String {
     const HALTS: &[&str] = &["tags locked", "manifests reached"];
     let one = registry.garbage(&[]).await;
     registry.dead_tag(one.repository, one.manifest).await;
     let repository = [one.repository];
-    let mut first = Collector::start(registry, &repository, without, HALTS);
+    let mut first = Collector::batch(registry, &repository, without, HALTS);
     first.reaches("tags locked").await;
-    let mut second = Collector::start(registry, &repository, without, HALTS);
+    let mut second = Collector::batch(registry, &repository, without, HALTS);
     if without.is_some() {
         second.reaches("tags locked").await;
         second.goes_on();
@@ -104,13 +86,6 @@ async fn two_tags(registry: &Registry, without: Option<Lock>) -> String {
     registry.sweep().await;
     let fate = registry.fate(Row::Manifest(one.manifest)).await;
     format!("{fate}, tags taken {tags:?}")
-}
-
-#[tokio::test]
-async fn two_collectors_never_share_a_repository() {
-    let outcomes = ["collected, tags taken [1, 0]", "leaked, tags taken [1, 1]"];
-    let name = "two collectors, two tags of one manifest";
-    compare(name, Lock::Repositories, two_tags, outcomes).await;
 }
 
 /// Lets one batch postpone a blob that another is just settling.
@@ -127,7 +102,7 @@ async fn settle_meets_batch(registry: &Registry) -> String {
             "insert into quayhand_recheck values (2, {blob}, now()) returning object_id"
         ))
         .await;
-    let mut first = Collector::start(registry, &[one.repository], None, &["orphans locked"]);
+    let mut first = Collector::batch(registry, &[one.repository], None, &["orphans locked"]);
     first.reaches("orphans locked").await;
     let settling = Collector::settle(registry, &[]);
     registry.until_a_collector_waits().await;
@@ -140,9 +115,36 @@ async fn settle_meets_batch(registry: &Registry) -> String {
     format!("batch {first}, settling {settling}, blob {fate}")
 }
 
-#[tokio::test]
-async fn a_batch_may_postpone_what_another_settles() {
-    let good = "batch went through, settling went through, blob collected";
-    let name = "a batch postpones a blob that another settles";
-    show(name, settle_meets_batch, good).await;
+schedules! {
+    two_collectors_on_one_blob_collect_it_once {
+        races: &["R11"],
+        first: "collector",
+        play: |registry, without| one_blob(registry, without).boxed_local(),
+        good: "collected, batches took [1, 2] blobs, 3 tombstones",
+        bad: &[(Lock::Candidates, "leaked, batches took [1, 1] blobs, 2 tombstones")],
+    }
+
+    two_collectors_on_one_label_collect_it_once {
+        races: &["R11"],
+        first: "collector",
+        play: |registry, without| one_label(registry, without).boxed_local(),
+        good: "collected, batches took [0, 1] labels",
+        bad: &[(Lock::Candidates, "leaked, batches took [0, 0] labels")],
+    }
+
+    two_collectors_never_share_a_repository {
+        races: &["R11"],
+        first: "collector",
+        play: |registry, without| two_tags(registry, without).boxed_local(),
+        good: "collected, tags taken [1, 0]",
+        bad: &[(Lock::Repositories, "leaked, tags taken [1, 1]")],
+    }
+
+    a_batch_may_postpone_what_another_settles {
+        races: &[],
+        first: "collector",
+        play: |registry, _| settle_meets_batch(registry).boxed_local(),
+        good: "batch went through, settling went through, blob collected",
+        bad: &[],
+    }
 }

@@ -1,13 +1,17 @@
 //! A pusher who holds what a batch would collect: it is passed by, written down, and
 //! looked at again when the pusher has committed or rolled back.
+use std::collections::BTreeSet;
+
+use futures::FutureExt;
 use quayhand_model::gc::Lock;
 
 use super::{
     actors::{Collector, Writer},
-    batch, compare,
-    registry::{Garbage, Registry, Row},
+    batch,
+    registry::{Garbage, Registry},
     rows::{blob_of, label_of, manifest_row, tag_row},
-    show,
+    schedule::schedules,
+    verdict::Row,
 };
 
 /// What a pusher refers to, not yet committed.
@@ -18,13 +22,6 @@ enum Held {
     BlobOfUpload,
     Label,
 }
-
-const ALL: [Held; 4] = [
-    Held::Manifest,
-    Held::BlobOfManifest,
-    Held::BlobOfUpload,
-    Held::Label,
-];
 
 /// Garbage with one of everything, and a pusher who holds one thing of it.
 struct Scene {
@@ -67,7 +64,7 @@ impl Scene {
     /// Runs the batch that meets the pusher; it must not wait.
     async fn batch_passes(&self, registry: &Registry, without: Option<Lock>) -> u64 {
         let repository = [self.garbage.repository];
-        let collected = Collector::start(registry, &repository, without, &[]);
+        let collected = Collector::batch(registry, &repository, without, &[]);
         collected.ends().await.unwrap().postponed
     }
 }
@@ -84,17 +81,6 @@ async fn rolls_back(registry: &Registry, held: Held, without: Option<Lock>) -> S
     format!("postponed {postponed}, then {fate}")
 }
 
-#[tokio::test]
-async fn what_a_pusher_held_and_rolled_back_is_found_again() {
-    let outcomes = ["postponed 1, then collected", "postponed 0, then leaked"];
-    for held in ALL {
-        let name = format!("pusher holds {held:?} and rolls back");
-        let schedule =
-            async |registry: &Registry, without| rolls_back(registry, held, without).await;
-        compare(&name, Lock::Recheck, schedule, outcomes).await;
-    }
-}
-
 async fn commits(registry: &Registry, held: Held) -> String {
     let scene = Scene::new(registry, held).await;
     let postponed = scene.batch_passes(registry, None).await;
@@ -107,20 +93,11 @@ async fn commits(registry: &Registry, held: Held) -> String {
     format!("postponed {postponed}, then {fate}")
 }
 
-#[tokio::test]
-async fn what_a_pusher_held_and_committed_lives() {
-    for held in ALL {
-        let name = format!("pusher holds {held:?} and commits");
-        let schedule = async |registry: &Registry| commits(registry, held).await;
-        show(&name, schedule, "postponed 1, then alive").await;
-    }
-}
-
 /// The pusher holds the manifest while the batch would delete it, and commits.
 async fn manifest_in_use(registry: &Registry, without: Option<Lock>) -> String {
     let scene = Scene::new(registry, Held::Manifest).await;
     let repository = [scene.garbage.repository];
-    let mut collector = Collector::start(registry, &repository, without, &["manifests deleted"]);
+    let mut collector = Collector::batch(registry, &repository, without, &["manifests deleted"]);
     let waits = collector.is_kept_from("manifests deleted", registry).await;
     scene.pusher.commits().await;
     let ended = batch(&collector.ends().await);
@@ -130,21 +107,11 @@ async fn manifest_in_use(registry: &Registry, without: Option<Lock>) -> String {
     format!("batch {waited}{ended}, manifest {fate}")
 }
 
-#[tokio::test]
-async fn a_collector_never_waits_for_who_tags_a_manifest() {
-    let good = "batch went through, manifest alive";
-    let name = "pusher tags a manifest of the batch";
-    let bad = "batch waited and failed with 23503, manifest alive";
-    compare(name, Lock::Manifests, manifest_in_use, [good, bad]).await;
-    let bad = "batch waited and went through, manifest alive";
-    compare(name, Lock::SkipLocked, manifest_in_use, [good, bad]).await;
-}
-
 /// The pusher tags a manifest after the batch reached it, and commits before its lock.
 async fn tagged_in_between(registry: &Registry, without: Option<Lock>) -> String {
     let one = registry.garbage(&[]).await;
     let repository = [one.repository];
-    let mut collector = Collector::start(registry, &repository, without, &["manifests reached"]);
+    let mut collector = Collector::batch(registry, &repository, without, &["manifests reached"]);
     collector.reaches("manifests reached").await;
     registry
         .insert(&tag_row(one.repository, one.manifest, "null"))
@@ -155,17 +122,57 @@ async fn tagged_in_between(registry: &Registry, without: Option<Lock>) -> String
     format!("batch {ended}, manifest {fate}")
 }
 
-#[tokio::test]
-async fn manifests_are_judged_after_their_lock() {
-    let outcomes = [
-        "batch went through, manifest alive",
-        "batch failed with 23503, manifest alive",
-    ];
-    compare(
-        "pusher tags a manifest before its lock",
-        Lock::ManifestsAgain,
-        tagged_in_between,
-        outcomes,
-    )
-    .await;
+/// Plays a schedule with each thing that a pusher may hold; all must end alike.
+async fn with_each(play: impl AsyncFn(Held) -> String) -> String {
+    let mut ends = BTreeSet::new();
+    for held in [
+        Held::Manifest,
+        Held::BlobOfManifest,
+        Held::BlobOfUpload,
+        Held::Label,
+    ] {
+        ends.insert(play(held).await);
+    }
+    ends.into_iter().collect::<Vec<_>>().join(" or ")
+}
+
+schedules! {
+    what_a_pusher_held_and_rolled_back_is_found_again {
+        races: &["R5", "R6"],
+        first: "pusher",
+        play: |registry, without| {
+            with_each(async move |held| rolls_back(registry, held, without).await).boxed_local()
+        },
+        good: "postponed 1, then collected",
+        bad: &[(Lock::Recheck, "postponed 0, then leaked")],
+    }
+
+    what_a_pusher_held_and_committed_lives {
+        races: &["R5", "R6"],
+        first: "pusher",
+        play: |registry, _| {
+            with_each(async move |held| commits(registry, held).await).boxed_local()
+        },
+        good: "postponed 1, then alive",
+        bad: &[],
+    }
+
+    a_collector_never_waits_for_who_tags_a_manifest {
+        races: &["R6"],
+        first: "pusher",
+        play: |registry, without| manifest_in_use(registry, without).boxed_local(),
+        good: "batch went through, manifest alive",
+        bad: &[
+            (Lock::Manifests, "batch waited and failed with 23503, manifest alive"),
+            (Lock::SkipLocked, "batch waited and went through, manifest alive"),
+        ],
+    }
+
+    manifests_are_judged_after_their_lock {
+        races: &["R6", "R8"],
+        first: "collector",
+        play: |registry, without| tagged_in_between(registry, without).boxed_local(),
+        good: "batch went through, manifest alive",
+        bad: &[(Lock::ManifestsAgain, "batch failed with 23503, manifest alive")],
+    }
 }

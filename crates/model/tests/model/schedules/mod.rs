@@ -1,54 +1,88 @@
-//! The lock schedules of the collector, each run twice on a real server.
+//! The races of the collector as schedules, each played on a real server.
 //!
-//! A schedule lets batches and writers of the web tier meet at named places: a batch
-//! halts there until it is told to go on, a statement that must wait is seen waiting.
-//! Nothing depends on how fast anything is. Each schedule runs once as the collector is
-//! and once with the one clause taken away that it is about; it must come out well the
-//! first time and badly the second, and prints both.
+//! A schedule lets batches, purges and writers of the web tier meet at named places: one halts
+//! there until it is told to go on, a statement that must wait is seen waiting. Nothing depends
+//! on how fast anything is. Each is played with all locks, and once more without each lock that
+//! it is about; it must end well the first time and badly then, and prints every ending.
+//! `docs/guards.md` lists locks and schedules, and is held to them.
 //!
 //! - `collectors.rs`: two batches
 //! - `blobs.rs`: a batch and a pusher who want the same blobs
 //! - `holders.rs`: a pusher who holds something and then commits or rolls back
 //! - `tags.rs`: a writer who changes a tag, or pushes into the same repository
 //! - `workers.rs`: a batch and Quay's own workers
+//! - `totals.rs`: a batch and a pusher who holds a size total
+//! - `pushes.rs`: the statements by which Quay's web tier pushes
+//! - `clients.rs`: a client that pushes, and a batch that it meets
+//! - `scene.rs`: what such a client asks for
+//! - `meetings.rs`: a batch and a whole push, in both orders
+//! - `purges.rs`: a purge and others
 mod actors;
 mod blobs;
+mod clients;
 mod collectors;
 mod gate;
+mod halts;
 mod holders;
+mod meetings;
+mod purges;
+mod pushes;
 mod registry;
 mod rows;
+mod scene;
+mod schedule;
 mod tags;
+mod totals;
+mod verdict;
 mod workers;
+
+use std::collections::BTreeSet;
 
 use quayhand_model::{
     DbError,
     gc::{Collected, Lock},
 };
+use quayhand_testkit::check_guards_page;
 
-use registry::Registry;
+use schedule::Schedule;
 
-/// Runs a schedule with all locks and without one; prints and checks both outcomes.
-#[expect(clippy::print_stdout, reason = "both outcomes are there to be read")]
-async fn compare(
-    name: &str,
-    lock: Lock,
-    schedule: impl AsyncFn(&Registry, Option<Lock>) -> String,
-    [good, bad]: [&str; 2],
-) {
-    let with = schedule(&Registry::new().await, None).await;
-    let without = schedule(&Registry::new().await, Some(lock)).await;
-    println!("{name}: with all locks {with} / without {lock:?} {without}");
-    assert_eq!(with, good, "{name}, with all locks");
-    assert_eq!(without, bad, "{name}, without {lock:?}");
+/// The races that are played here in both orders; those about objects are played with the jobs.
+const RACES: [&str; 11] = [
+    "R1", "R3", "R4", "R5", "R6", "R8", "R9", "R11", "R13", "R14", "R15",
+];
+
+fn all() -> impl Iterator<Item = &'static Schedule> {
+    let parts = [
+        collectors::ALL,
+        blobs::ALL,
+        holders::ALL,
+        tags::ALL,
+        workers::ALL,
+        totals::ALL,
+        meetings::ALL,
+        purges::ALL,
+    ];
+    parts.into_iter().flatten()
 }
 
-/// Runs a schedule that no one lock is behind; prints and checks its outcome.
-#[expect(clippy::print_stdout, reason = "the outcome is there to be read")]
-async fn show(name: &str, schedule: impl AsyncFn(&Registry) -> String, good: &str) {
-    let outcome = schedule(&Registry::new().await).await;
-    println!("{name}: {outcome}");
-    assert_eq!(outcome, good, "{name}");
+/// Each lock is needed by a schedule, and the page says by which.
+#[tokio::test]
+async fn every_lock_is_needed() {
+    let mut played = Vec::new();
+    for schedule in all() {
+        played.push(schedule.played().await);
+    }
+    let locks: Vec<_> = Lock::ALL.iter().map(|lock| format!("{lock:?}")).collect();
+    check_guards_page("Batches and purges", "Lock", &locks, &played);
+}
+
+#[test]
+fn every_race_is_played_in_both_orders() {
+    for race in RACES {
+        let examples = all().filter(|schedule| schedule.races.contains(&race));
+        let firsts: BTreeSet<_> = examples.map(|schedule| schedule.first).collect();
+        assert!(firsts.len() >= 2, "{race} begins with {firsts:?} only");
+    }
 }
 
 /// Says in words how a writer's statement ended.

@@ -3,12 +3,15 @@ use std::time::Duration;
 
 use quayhand_model::{
     Db, DbConfig, configure,
-    gc::{self, Collected, Rules},
+    gc::{self, Collected, LeakKind, Rules},
 };
 use quayhand_testkit::{PostgresServer, wait_for};
 use tokio_postgres::Client;
 
-use super::rows::{blob_of, label_of, manifest_row, tag_row};
+use super::{
+    actors::COLLECTOR,
+    rows::{blob_of, label_of, manifest_row, tag_row},
+};
 use crate::{
     scratch,
     sweep::{self, Sweep},
@@ -27,13 +30,17 @@ pub(super) struct Registry {
 }
 
 impl Registry {
-    pub(super) async fn new() -> Self {
+    pub(super) async fn empty() -> Self {
         let server = PostgresServer::shared().await.unwrap();
         let database = scratch::standalone(server, "schedule").await;
         // Only pushers end deadlocks here, so that a schedule shows whom one would hit.
         let patient = format!("alter database {database} set deadlock_timeout = '1min'");
         server.execute("postgres", &patient).await.unwrap();
         let client = server.connect(&database).await.unwrap();
+        client
+            .batch_execute("create table stored_object (digest text, location_id bigint)")
+            .await
+            .unwrap();
         let mut registry = Self {
             server,
             db: configure(DbConfig::new(server.url(&database))).unwrap(),
@@ -70,6 +77,11 @@ impl Registry {
             .get(0)
     }
 
+    /// Runs a statement that gives one text.
+    pub(super) async fn text(&self, statement: &str) -> String {
+        self.client.query_one(statement, &[]).await.unwrap().get(0)
+    }
+
     pub(super) async fn repository(&self) -> i64 {
         let namespace = self.namespace;
         self.insert(&format!(
@@ -90,6 +102,11 @@ impl Registry {
             .await;
         self.insert(&format!(
             "insert into imagestorageplacement (storage_id, location_id) values ({blob}, 7)"
+        ))
+        .await;
+        self.changes(&format!(
+            "insert into stored_object select content_checksum, 7 from imagestorage
+              where id = {blob}"
         ))
         .await;
         blob
@@ -166,44 +183,30 @@ impl Registry {
         self.number("select count(*) from quayhand_recheck").await
     }
 
-    /// Tells what became of a row: gone, held by something, or there for nobody.
-    pub(super) async fn fate(&self, row: Row) -> &'static str {
-        let (table, id, holders): (_, _, &[(&str, &str)]) = match row {
-            Row::Manifest(id) => (
-                "manifest",
-                id,
-                &[
-                    ("tag", "manifest_id"),
-                    ("manifestchild", "child_manifest_id"),
-                ],
-            ),
-            Row::Blob(id) => (
-                "imagestorage",
-                id,
-                &[("manifestblob", "blob_id"), ("uploadedblob", "blob_id")],
-            ),
-            Row::Label(id) => ("label", id, &[("manifestlabel", "label_id")]),
-        };
-        let count = async |table: &str, column: &str| {
-            let statement = format!("select count(*) from {table} where {column} = {id}");
-            self.number(&statement).await
-        };
-        if count(table, "id").await == 0 {
-            return "collected";
+    /// Collects everything, and what nothing leads to.
+    pub(super) async fn sweep_all(&self) {
+        self.sweep().await;
+        self.sweep_leaks().await;
+    }
+
+    /// Collects what nothing leads to, until there is none.
+    async fn sweep_leaks(&self) {
+        let rules = rules();
+        for kind in LeakKind::ALL {
+            let find = self
+                .db
+                .scope(async |conn| gc::find_leaks(conn, kind, 0).await);
+            let ids = find.await.unwrap().ids;
+            let collect = self
+                .db
+                .transaction(async |tx| gc::collect_leaks(tx, kind, &ids, &rules).await);
+            collect.await.unwrap();
         }
-        for (table, column) in holders {
-            if count(table, column).await > 0 {
-                return "alive";
-            }
-        }
-        "leaked"
     }
 
     /// Tells whether a batch waits for a lock.
     pub(super) async fn a_collector_waits(&self) -> bool {
-        self.count_waiting("application_name <> 'quayhand testkit'")
-            .await
-            > 0
+        self.count_waiting(COLLECTOR).await > 0
     }
 
     /// Waits until a batch waits for a lock.
@@ -230,14 +233,6 @@ pub(super) struct Garbage {
     pub(super) repository: i64,
     pub(super) manifest: i64,
     pub(super) tag: i64,
-}
-
-/// A row whose fate is asked for.
-#[derive(Clone, Copy)]
-pub(super) enum Row {
-    Manifest(i64),
-    Blob(i64),
-    Label(i64),
 }
 
 /// Rules of a batch: nothing of them varies but the switches.

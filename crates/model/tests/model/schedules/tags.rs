@@ -1,12 +1,14 @@
 //! A writer who changes a tag, or pushes, while a batch works on the same repository.
+use futures::FutureExt;
 use quayhand_model::gc::Lock;
 
 use super::{
     actors::{Collector, Writer},
-    batch, compare,
-    registry::{Registry, Row},
+    batch,
+    registry::Registry,
     rows::tag_row,
-    show,
+    schedule::schedules,
+    verdict::Row,
 };
 
 /// Somebody restores a tag that is past recovery by now; the batch comes before the commit.
@@ -19,7 +21,7 @@ async fn restored(registry: &Registry, without: Option<Lock>) -> String {
     );
     writer.does(&restore).await;
     let mut collector =
-        Collector::start(registry, &[one.repository], without, &["manifests reached"]);
+        Collector::batch(registry, &[one.repository], without, &["manifests reached"]);
     let waits = collector.is_kept_from("manifests reached", registry).await;
     writer.commits().await;
     let ended = batch(&collector.ends().await);
@@ -31,21 +33,6 @@ async fn restored(registry: &Registry, without: Option<Lock>) -> String {
     format!("batch {waited}{ended}, {alive} tags, manifest {fate}")
 }
 
-#[tokio::test]
-async fn a_restored_tag_stays() {
-    let outcomes = [
-        "batch went through, 1 tags, manifest alive",
-        "batch waited and went through, 0 tags, manifest collected",
-    ];
-    compare(
-        "tag restored under the batch",
-        Lock::Tags,
-        restored,
-        outcomes,
-    )
-    .await;
-}
-
 /// Somebody restores a tag and thinks better of it.
 async fn nearly_restored(registry: &Registry) -> String {
     let one = registry.garbage(&[]).await;
@@ -55,18 +42,12 @@ async fn nearly_restored(registry: &Registry) -> String {
         one.tag
     );
     writer.does(&restore).await;
-    let first = Collector::start(registry, &[one.repository], None, &[]);
+    let first = Collector::batch(registry, &[one.repository], None, &[]);
     let first = first.ends().await.unwrap();
     writer.rolls_back().await;
     registry.sweep().await;
     let fate = registry.fate(Row::Manifest(one.manifest)).await;
     format!("batch took {}, manifest then {fate}", first.tags)
-}
-
-#[tokio::test]
-async fn a_tag_that_was_not_restored_goes_with_the_next_sweep() {
-    let good = "batch took 0, manifest then collected";
-    show("tag restored and rolled back", nearly_restored, good).await;
 }
 
 /// A push into the repository of a batch, at every halt of it.
@@ -83,7 +64,7 @@ async fn push_meanwhile(registry: &Registry) -> String {
     let blob = registry.blob().await;
     let one = registry.garbage(&[blob]).await;
     let other = registry.manifest(one.repository, &[]).await;
-    let mut collector = Collector::start(registry, &[one.repository], None, HALTS);
+    let mut collector = Collector::batch(registry, &[one.repository], None, HALTS);
     for halt in HALTS {
         collector.reaches(halt).await;
         let writer = Writer::begin(registry).await;
@@ -99,8 +80,28 @@ async fn push_meanwhile(registry: &Registry) -> String {
     format!("batch {ended}, manifest {fate}")
 }
 
-#[tokio::test]
-async fn a_push_into_the_same_repository_never_waits() {
-    let good = "batch went through, manifest collected";
-    show("push into the repository of a batch", push_meanwhile, good).await;
+schedules! {
+    a_restored_tag_stays {
+        races: &["R8"],
+        first: "pusher",
+        play: |registry, without| restored(registry, without).boxed_local(),
+        good: "batch went through, 1 tags, manifest alive",
+        bad: &[(Lock::Tags, "batch waited and went through, 0 tags, manifest collected")],
+    }
+
+    a_tag_that_was_not_restored_goes_with_the_next_sweep {
+        races: &["R8"],
+        first: "pusher",
+        play: |registry, _| nearly_restored(registry).boxed_local(),
+        good: "batch took 0, manifest then collected",
+        bad: &[],
+    }
+
+    a_push_into_the_same_repository_never_waits {
+        races: &[],
+        first: "collector",
+        play: |registry, _| push_meanwhile(registry).boxed_local(),
+        good: "batch went through, manifest collected",
+        bad: &[],
+    }
 }

@@ -1,12 +1,15 @@
 //! A batch and writers of rows that hang beside what it deletes: Quay's scanner, its
 //! flush of pull statistics, and the totals that every push of a manifest resets.
+use futures::FutureExt;
 use quayhand_model::gc::Lock;
 
 use super::{
     actors::{Collector, Writer},
-    batch, compare,
-    registry::{Garbage, Registry, Row},
+    batch,
+    registry::{Garbage, Registry},
+    schedule::schedules,
     told,
+    verdict::Row,
 };
 
 /// The statement by which a scanner writes its result.
@@ -34,7 +37,7 @@ async fn scan(registry: &Registry, without: Option<Lock>) -> String {
     );
     scanner.does(&delete).await;
     let mut collector =
-        Collector::start(registry, &[one.repository], without, &["manifests deleted"]);
+        Collector::batch(registry, &[one.repository], without, &["manifests deleted"]);
     let waits = collector.is_kept_from("manifests deleted", registry).await;
     let scanned = scanner.tries(registry, scan_of(one)).await.ends().await;
     scanner.ends(&scanned).await;
@@ -46,17 +49,6 @@ async fn scan(registry: &Registry, without: Option<Lock>) -> String {
         "batch {waited}{ended}, scanner {}, manifest {fate}",
         told(&scanned)
     )
-}
-
-#[tokio::test]
-async fn a_scanner_is_no_victim() {
-    let outcomes = [
-        "batch went through, scanner went through, manifest collected",
-        "batch waited and went through, scanner was ended as the victim of a deadlock, \
-         manifest collected",
-    ];
-    let name = "scanner replaces its result for a manifest of the batch";
-    compare(name, Lock::Scans, scan, outcomes).await;
 }
 
 /// Quay flushes its counters in one transaction, in any order.
@@ -81,7 +73,7 @@ async fn flush(registry: &Registry, without: Option<Lock>) -> String {
     let flusher = Writer::begin(registry).await;
     flusher.does(&counted("3")).await;
     let repositories = [one.repository; 4];
-    let mut collector = Collector::start(registry, &repositories, without, &["manifests reached"]);
+    let mut collector = Collector::batch(registry, &repositories, without, &["manifests reached"]);
     let waits = collector.is_kept_from("manifests reached", registry).await;
     let mut flushed = Ok(());
     for name in ["2", "4"] {
@@ -102,12 +94,27 @@ async fn flush(registry: &Registry, without: Option<Lock>) -> String {
     )
 }
 
-#[tokio::test]
-async fn a_flush_of_counters_is_no_victim() {
-    let outcomes = [
-        "batch went through, flush went through, 0 tags",
-        "batch waited and went through, flush was ended as the victim of a deadlock, 0 tags",
-    ];
-    let name = "flush of counters of three tags of the batch";
-    compare(name, Lock::Statistics, flush, outcomes).await;
+schedules! {
+    a_scanner_is_no_victim {
+        races: &[],
+        first: "scanner",
+        play: |registry, without| scan(registry, without).boxed_local(),
+        good: "batch went through, scanner went through, manifest collected",
+        bad: &[(
+            Lock::Scans,
+            "batch waited and went through, scanner was ended as the victim of a deadlock, \
+             manifest collected",
+        )],
+    }
+
+    a_flush_of_counters_is_no_victim {
+        races: &[],
+        first: "flush",
+        play: |registry, without| flush(registry, without).boxed_local(),
+        good: "batch went through, flush went through, 0 tags",
+        bad: &[(
+            Lock::Statistics,
+            "batch waited and went through, flush was ended as the victim of a deadlock, 0 tags",
+        )],
+    }
 }
