@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use futures::future::join_all;
 use quayhand_model::{
     Conn, Db, DbConfig, DbError, configure,
-    gc::{self, Collected, DoomedObject, Rules, Work},
+    gc::{self, Collected, DoomedObject, LeakKind, Rules, Work},
     purge::{self, Ending, Loss},
 };
 use quayhand_testkit::PostgresServer;
@@ -20,7 +20,7 @@ use crate::{scratch, sweep};
 /// Tries of a batch that conflicts with another.
 const TRIES: u32 = 6;
 /// Transactions after which a purge is taken for one that makes no progress.
-const MANY: u32 = 10_000;
+const MANY: u32 = 1_000;
 
 // Whatever hangs on a registry's first tables goes with them.
 const EMPTY: &str = r#"
@@ -76,17 +76,18 @@ impl Laboratory {
         match plan.order {
             Order::ExpireFirst => {
                 self.expire(plan).await?;
-                self.purge(plan).await
+                self.purge(plan).await?;
             }
             Order::PurgeFirst => {
                 self.purge(plan).await?;
-                self.expire(plan).await
+                self.expire(plan).await?;
             }
             Order::Together => {
                 let (expired, purged) = tokio::join!(self.expire(plan), self.purge(plan));
-                expired.and(purged)
+                expired.and(purged)?;
             }
         }
+        self.settle_totals().await
     }
 
     /// Collects what expires, until a pass over all candidates changes nothing.
@@ -101,7 +102,7 @@ impl Laboratory {
             }
             rows += self.settle_rechecks(rules).await?;
             if rows == 0 {
-                return Ok(());
+                return self.settle_totals().await;
             }
         }
     }
@@ -135,6 +136,15 @@ impl Laboratory {
         Ok(count(&settled.await?))
     }
 
+    /// Makes the changes of totals that one connection held while another came by.
+    async fn settle_totals(&self) -> Result<(), DbError> {
+        while self
+            .attempt(async |tx| gc::settle_totals(tx, 300).await)
+            .await?
+        {}
+        Ok(())
+    }
+
     /// Purges every repository that is marked for deletion.
     pub(super) async fn purge(&self, plan: &Plan) -> Result<(), DbError> {
         let (db, rules, at_most) = (&self.db, &plan.rules(), plan.at_most);
@@ -161,6 +171,41 @@ impl Laboratory {
             }
         }
         Ok(())
+    }
+
+    /// Collects what nothing leads to, until a sweep finds nothing.
+    pub(super) async fn sweep_leaks(&self, plan: &Plan) -> Result<(), DbError> {
+        let rules = &plan.rules();
+        for _ in 0..MANY {
+            let mut found = 0;
+            for kind in LeakKind::ALL {
+                let ids = self.leaks(kind).await?;
+                found += ids.len();
+                for ids in ids.chunks(plan.at_most as usize) {
+                    self.attempt(async |tx| gc::collect_leaks(tx, kind, ids, rules).await)
+                        .await?;
+                }
+            }
+            if found == 0 {
+                return Ok(());
+            }
+        }
+        Err(DbError::Refused(
+            "the same leaks are found for ever".to_owned(),
+        ))
+    }
+
+    async fn leaks(&self, kind: LeakKind) -> Result<Vec<i64>, DbError> {
+        let (mut ids, mut next) = (Vec::new(), Some(0));
+        while let Some(after) = next {
+            let page = self
+                .db
+                .scope(async |conn| gc::find_leaks(conn, kind, after).await);
+            let page = page.await?;
+            ids.extend(page.ids);
+            next = page.next;
+        }
+        Ok(ids)
     }
 
     /// Runs one transaction, again when it conflicts with another.

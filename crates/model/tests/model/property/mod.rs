@@ -130,7 +130,10 @@ async fn compare(laboratory: &Laboratory, (registry, plan): &Case) -> Result<(),
     laboratory.collect(plan).await.map_err(failed)?;
     state.expire();
     state.purge();
-    check(laboratory, &after_first, &state, None).await?;
+    let after_both = check(laboratory, &after_first, &state, None).await?;
+    laboratory.sweep_leaks(plan).await.map_err(failed)?;
+    state.sweep_leaks();
+    check(laboratory, &after_both, &state, None).await?;
     Ok(())
 }
 

@@ -19,7 +19,7 @@ impl State {
 
     /// Returns the owner of a repository that is collected: one that is not marked for
     /// deletion, of an owner who is not disabled.
-    fn owner_of_collected(&self, repository: i64) -> Option<User> {
+    pub(super) fn owner_of_collected(&self, repository: i64) -> Option<User> {
         let repository = &self.repositories[&repository];
         let owner = self.users.get(&repository.owner?)?;
         let enabled = owner.enabled || !self.mode.has(Rule::DisabledOwnersKeep);

@@ -13,6 +13,7 @@
 //! - every object that lost a row gets a tombstone; what becomes of it is decided later.
 mod blobs;
 mod expiry;
+mod leaks;
 mod manifests;
 mod purge;
 mod read;
