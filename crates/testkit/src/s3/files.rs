@@ -51,7 +51,7 @@ impl Uploads {
 
 impl Files {
     pub(super) fn new(
-        inner: FileSystem,
+        files: FileSystem,
         root: &Path,
         faults: Arc<Faults>,
         uploads: Arc<Uploads>,
