@@ -9,6 +9,7 @@
 //! process; a [`Backend`] hands them to an apalis worker, a [`Keeper`] renews what is leased.
 //! [`Locks`] are Quay's own, for what an unmodified Quay may touch at the same time.
 mod backend;
+mod bulk;
 mod client;
 mod connect;
 mod envelope;
@@ -33,6 +34,7 @@ pub use self::redis::RedisStore;
 pub use backend::{
     Ack, AckLayer, Backend, Keeper, KnownKinds, Notes, PoolConfig, PoolHandle, PoolStatus, Taken,
 };
+pub use bulk::Bulk;
 pub use client::Client;
 pub use connect::{Deadlines, Redis, Settings, Tls};
 pub use envelope::{Envelope, LARGEST_PAYLOAD_BYTES, LONGEST_FIELD_BYTES};

@@ -75,7 +75,7 @@ impl QueueState {
             looked += ids.len();
             for id in ids {
                 if !is_guarded || self.passes(&id, &rules, ends_ms, now_ms) {
-                    jobs.extend(self.lease(id, &token, ends_ms));
+                    jobs.extend(self.lease(&id, &token, ends_ms));
                 }
             }
             if !is_guarded {
@@ -134,12 +134,12 @@ impl QueueState {
         (back.len(), buried)
     }
 
-    fn lease(&mut self, id: String, token: &str, ends_ms: u64) -> Option<TakenJob> {
-        let job = self.jobs.get_mut(&id)?;
+    fn lease(&mut self, id: &str, token: &str, ends_ms: u64) -> Option<TakenJob> {
+        let job = self.jobs.get_mut(id)?;
         job.lease = Some((token.to_owned(), ends_ms));
-        self.leased.insert((ends_ms, id.clone()));
-        let taken = job.taken(id.clone());
-        self.unmark_taken(&id);
+        self.leased.insert((ends_ms, id.to_owned()));
+        let taken = job.taken(id.to_owned());
+        self.unmark_taken(id);
         Some(taken)
     }
 

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 use super::{
     line::{Lanes, PLAIN},
-    state::QueueState,
+    state::{Job, QueueState},
 };
 use crate::{KeyBy, Rule, Target, redis::ms};
 
@@ -43,7 +43,7 @@ impl QueueState {
         };
         if holders.len() >= most as usize {
             holders.retain(|id, ends_ms| {
-                let lease = self.jobs.get(id).and_then(|job| job.lease_ends_ms());
+                let lease = self.jobs.get(id).and_then(Job::lease_ends_ms);
                 if *ends_ms <= now_ms
                     && let Some(renewed_ms) = lease
                 {

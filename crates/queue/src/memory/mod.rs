@@ -85,7 +85,7 @@ impl MemoryStore {
 
     pub(crate) fn leave(&self, queue: &Queue, worker: &WorkerId, is_for_good: bool) {
         self.on(queue, |state, now_ms| {
-            state.leave(worker, is_for_good, now_ms)
+            state.leave(worker, is_for_good, now_ms);
         });
     }
 

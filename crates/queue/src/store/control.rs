@@ -1,5 +1,5 @@
 //! What operators ask of a queue: pauses, cancelling, searching.
-use std::{fmt, str::FromStr, time::Duration};
+use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -180,17 +180,23 @@ impl Filter {
             return true;
         }
         let payload: serde_json::Value = serde_json::from_str(payload).unwrap_or_default();
-        self.arguments.iter().all(|(field, wanted)| {
-            let holds = |value: &serde_json::Value| match value {
-                serde_json::Value::String(text) => text == wanted,
-                other => other.to_string() == *wanted,
-            };
-            match payload.get(field) {
-                Some(serde_json::Value::Array(values)) => values.iter().any(holds),
-                Some(value) => holds(value),
+        self.arguments
+            .iter()
+            .all(|(field, wanted)| match payload.get(field) {
+                Some(serde_json::Value::Array(values)) => {
+                    values.iter().any(|value| text_of(value) == *wanted)
+                }
+                Some(value) => text_of(value) == *wanted,
                 None => false,
-            }
-        })
+            })
+    }
+}
+
+/// A value of a payload as it is asked for: a text without its quotes.
+fn text_of(value: &serde_json::Value) -> Cow<'_, str> {
+    match value {
+        serde_json::Value::String(text) => Cow::Borrowed(text),
+        other => Cow::Owned(other.to_string()),
     }
 }
 

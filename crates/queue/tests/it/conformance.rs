@@ -1,26 +1,19 @@
-//! What every store does. Each test runs over Redis and over the twin in memory.
+//! What every store does. Each test runs over Redis, over a Redis Cluster of three nodes, and over
+//! the twin in memory.
 use std::time::Duration;
 
 use quayhand_queue::{Lease, NewJob, Outcome, Renewed, State, WorkerId};
 use quayhand_testkit::wait_for;
 
-use crate::support::{Desk, LONG_LEASE, SOON, done, job, leases, retry};
+use crate::{
+    on_every_store,
+    support::{Desk, LONG_LEASE, SOON, done, job, leases, retry},
+};
 
 /// A lease that ends while a test waits.
 const SHORT_LEASE: Duration = Duration::from_millis(80);
 
-macro_rules! on_both_stores {
-    ($($name:ident),* $(,)?) => {
-        mod redis {
-            $(#[tokio::test] async fn $name() { super::$name(super::Desk::in_redis().await).await })*
-        }
-        mod memory {
-            $(#[tokio::test] async fn $name() { super::$name(super::Desk::in_memory().await).await })*
-        }
-    };
-}
-
-on_both_stores!(
+on_every_store!(
     takes_jobs_in_order_and_says_what_they_are,
     leaves_out_an_id_it_holds,
     receipts_of_large_batches_are_in_order,

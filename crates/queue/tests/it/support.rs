@@ -13,8 +13,8 @@ use quayhand_queue::{
     PoolConfig, PoolHandle, Queue, Redis, RedisStore, Rule, Store, Taken, TakenJob, UniqueMode,
     WorkerId,
 };
-use quayhand_testkit::{RedisServer, unique_name, wait_for};
-use tokio::task::JoinHandle;
+use quayhand_testkit::{RedisCluster, RedisServer, unique_name, wait_for};
+use tokio::{sync::OnceCell, task::JoinHandle};
 
 /// Longest that anything in these tests may take.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
@@ -47,6 +47,14 @@ impl Desk {
 
     pub(crate) async fn in_redis() -> Self {
         Self::at(RedisStore::new(redis().await))
+    }
+
+    /// A queue in the cluster that all tests of this process share.
+    pub(crate) async fn in_cluster() -> Self {
+        static SHARED: OnceCell<RedisCluster> = OnceCell::const_new();
+        let cluster = SHARED.get_or_init(async || RedisCluster::start().await.unwrap());
+        let redis = Redis::connect(&cluster.await.url()).await.unwrap();
+        Self::at(RedisStore::new(redis))
     }
 
     #[expect(clippy::unused_async, reason = "called like its twin")]
@@ -245,4 +253,25 @@ pub(crate) fn job_for(id: &str, tenant: &str, priority: i8) -> NewJob {
 
 pub(crate) fn leases(jobs: &[TakenJob]) -> Vec<Lease> {
     jobs.iter().map(|job| job.lease.clone()).collect()
+}
+
+/// Makes a test of each function for every store.
+#[macro_export]
+macro_rules! on_every_store {
+    ($($name:ident),* $(,)?) => {
+        mod redis {
+            $(#[tokio::test] async fn $name() { super::$name(crate::support::Desk::in_redis().await).await })*
+        }
+        mod cluster {
+            $(#[tokio::test] async fn $name() { super::$name(crate::support::Desk::in_cluster().await).await })*
+        }
+        mod memory {
+            $(#[tokio::test] async fn $name() { super::$name(crate::support::Desk::in_memory().await).await })*
+        }
+
+        /// Runs every test of the suite, each at a desk of its own.
+        pub(crate) async fn every(desk: impl AsyncFn() -> crate::support::Desk) {
+            $($name(desk().await).await;)*
+        }
+    };
 }
