@@ -4,12 +4,14 @@
 //! - `oracle.rs`, `golden.rs`: the same garbage as Quay's own collector
 //! - `dry_run.rs`: one repository alone, and what would go; `tag_expiry.rs`: what fails
 //! - `flags.rs`: Quay's flags; `quota.rs`: what becomes of size totals
-//! - `refusals/`, `drift.rs`: bad input, and a schema that is not known
+//! - `refusals/`, `drift.rs`: what cannot be asked for, and a schema that is not known
+//! - `bad_input/`: what a registry should not hold, and storage should not do
 //! - `tombs.rs`, `blob_gc.rs`, `hold.rs`: removing objects, and what fences it
 //! - `purge.rs`: what owners deleted
 //! - `help.rs`, `snapshots/`: what the verbs say; `lists.rs`, `migrate.rs`: what they answer
 //! - `interruption.rs`: runs that are stopped, killed, or not alone
 
+mod bad_input;
 mod blob_gc;
 mod cleanup;
 mod drift;
@@ -21,6 +23,7 @@ mod hold;
 mod interruption;
 mod lists;
 mod migrate;
+mod network;
 mod oracle;
 mod program;
 mod purge;

@@ -1,7 +1,10 @@
 //! The program itself, run as an operator runs it: arguments, environment, exit code.
 
 use std::{
-    os::unix::process::ExitStatusExt as _,
+    os::unix::{
+        fs::MetadataExt as _,
+        process::{CommandExt as _, ExitStatusExt as _},
+    },
     path::{Path, PathBuf},
     process::{Output, Stdio},
     time::Duration,
@@ -19,6 +22,7 @@ pub(crate) struct Quayhand {
     environment: Vec<(String, String)>,
     options: Vec<String>,
     folder: Option<PathBuf>,
+    user: Option<u32>,
 }
 
 impl Quayhand {
@@ -41,6 +45,19 @@ impl Quayhand {
         self
     }
 
+    /// Runs the program as somebody else where the test is root, whom no rights of a file bind;
+    /// `None` where that user cannot run it.
+    pub(crate) fn not_root(mut self, user: u32) -> Option<Self> {
+        let own = std::fs::metadata("/proc/self").expect("this process");
+        if own.uid() == 0 {
+            let mut probe = std::process::Command::new(env!("CARGO_BIN_EXE_quayhand"));
+            let probe = probe.arg("--version").uid(user).gid(user).output();
+            probe.ok().filter(|ended| ended.status.success())?;
+            self.user = Some(user);
+        }
+        Some(self)
+    }
+
     /// Starts the program and returns while it runs; dropping it kills the program.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
         let mut command = Command::new(env!("CARGO_BIN_EXE_quayhand"));
@@ -48,6 +65,9 @@ impl Quayhand {
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         if let Some(folder) = &self.folder {
             command.current_dir(folder);
+        }
+        if let Some(user) = self.user {
+            command.uid(user).gid(user);
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         command.stderr(Stdio::piped()).kill_on_drop(true);
