@@ -18,6 +18,7 @@ pub struct Candidate {
 
 // Turns: the repository with the oldest garbage of every namespace first, then the second
 // of every namespace, and so on. Nobody's backlog stands in front of everybody else's.
+// A time without beginning would be no number; before 1970 nobody comes before another.
 // A tag that a surviving one is linked to stays: it must not be found again for ever.
 const FIND: Sql = Sql::postgres(
     "gc.find_candidates",
@@ -48,7 +49,7 @@ const FIND: Sql = Sql::postgres(
          group by t.repository_id
         union all
         select b.repository_id, count(*),
-               floor(extract(epoch from min(b.expires_at)) * 1000)::bigint
+               floor(extract(epoch from greatest(min(b.expires_at), 'epoch')) * 1000)::bigint
           from now
          cross join uploadedblob b
           join repository r on r.id = b.repository_id
