@@ -114,6 +114,14 @@ pub enum Doomed<'a> {
         /// Path of the object below the location's root.
         path: &'a str,
     },
+    /// A multipart upload, which would be aborted; no object goes with it.
+    MultipartUpload {
+        /// Name of the storage location.
+        location: &'a str,
+        /// Path of the object it would have become.
+        #[serde(rename = "multipart_upload")]
+        path: &'a str,
+    },
     /// A computed role, which would be written or removed.
     Role {
         /// The table.

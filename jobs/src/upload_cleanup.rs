@@ -4,12 +4,14 @@
 //! has sent. After a while (Quay `BLOBUPLOAD_DELETION_DATE_THRESHOLD`, two days) the chunks go
 //! and then the row; a finished blob is never touched. With Quay `CLEAN_BLOB_UPLOAD_FOLDER`
 //! also chunks go that no upload knows, at the first location of the preference, when they
-//! are as old.
+//! are as old. With Quay `FEATURE_ENABLE_STALE_MPU_CLEANUP` the multipart uploads of that
+//! location that are a day old are aborted as well: parts that never became an object.
 //!
 //! Running it twice is safe: the row goes last and only when storage confirmed that the chunks
 //! are gone. Two hosts, and Quay's own worker, keep out of each other's way by the lock
-//! `BLOB_CLEANUP`.
+//! `BLOB_CLEANUP`, for multipart uploads `STALE_MPU_CLEANUP`.
 mod chunks;
+mod multipart;
 mod orphans;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,8 +27,11 @@ use crate::{Doomed, Locking, Step, prelude::*};
 const BATCH: u32 = 250;
 /// Longest time for removing the chunks of one batch.
 const BATCH_TIME: Duration = Duration::from_mins(1);
-/// Quay's lock around this work, with Quay's time to live.
+/// Quay's lock around the work on uploads and chunks.
 const LOCK: &str = "BLOB_CLEANUP";
+/// Quay's lock around the work on multipart uploads.
+const MULTIPART_LOCK: &str = "STALE_MPU_CLEANUP";
+/// How long Quay holds either.
 const LOCK_TTL: Duration = Duration::from_mins(20);
 /// When the lock is held, or Redis out of reach, how long until the next try.
 const AGAIN_IN: Duration = Duration::from_mins(10);
@@ -49,10 +54,11 @@ impl Job<Ctx> for UploadCleanup {
 
     async fn run(&self, ctx: &Ctx) -> Result<Done, JobError> {
         let mut cleanup = Cleanup::new(ctx)?;
-        let hold = take_lock(ctx).await?;
+        let hold = take_lock(ctx, LOCK).await?;
         let outcome = cleanup.run().await;
         release(ctx, hold).await;
         outcome?;
+        cleanup.multipart().await?;
         cleanup.into_result()
     }
 
@@ -66,14 +72,14 @@ impl Job<Ctx> for UploadCleanup {
 }
 
 /// Takes Quay's lock, where there is a Redis for it. A dry run needs none.
-async fn take_lock(ctx: &Ctx) -> Result<Option<Hold>, JobError> {
+async fn take_lock(ctx: &Ctx, name: &str) -> Result<Option<Hold>, JobError> {
     let Locking::Redis(locks) = &ctx.locks else {
         return Ok(None);
     };
     if ctx.options.preview.is_some() {
         return Ok(None);
     }
-    match locks.try_acquire(LOCK, LOCK_TTL).await {
+    match locks.try_acquire(name, LOCK_TTL).await {
         Ok(Some(hold)) => Ok(Some(hold)),
         Ok(None) => Err(JobError::Snooze(AGAIN_IN)),
         Err(error) => Err(JobError::Unavailable {
@@ -87,7 +93,7 @@ async fn release(ctx: &Ctx, hold: Option<Hold>) {
     if let (Locking::Redis(locks), Some(hold)) = (&ctx.locks, hold)
         && let Err(error) = locks.release(hold).await
     {
-        tracing::warn!(%error, "lock `{LOCK}` was not released; it ends by itself");
+        tracing::warn!(%error, "a lock was not released; it ends by itself");
     }
 }
 
@@ -134,6 +140,20 @@ impl<'a> Cleanup<'a> {
             self.remove_orphans().await?;
         }
         Ok(())
+    }
+
+    /// Gives up multipart uploads, unless another process is at it.
+    async fn multipart(&mut self) -> Result<(), JobError> {
+        if !self.ctx.settings.clean_multipart_uploads || !self.may_go_on() {
+            return Ok(());
+        }
+        let hold = match take_lock(self.ctx, MULTIPART_LOCK).await {
+            Err(JobError::Snooze(_)) => return Ok(()),
+            taken => taken?,
+        };
+        let outcome = self.abort_stale().await;
+        release(self.ctx, hold).await;
+        outcome
     }
 
     /// Says whether the run has time and room for more; if not, notes why it ended.

@@ -35,7 +35,11 @@ impl App {
         if storage.locations.is_empty() {
             return Ok(None);
         }
-        let built = Storage::from_config(storage.locations.expose(), &storage.preference);
+        let built = Storage::with_extra_ca(
+            storage.locations.expose(),
+            &storage.preference,
+            storage.extra_ca_certs.clone(),
+        );
         built
             .map(Some)
             .map_err(|error| Failure::new(Exit::Config, error.to_string()))
@@ -174,6 +178,7 @@ pub(crate) fn settings(config: &Config) -> Settings {
         expired_token_window: registry.expired_app_specific_token_gc,
         upload_window: registry.blobupload_deletion_date_threshold,
         clean_upload_folder: registry.clean_blob_upload_folder,
+        clean_multipart_uploads: registry.feature_enable_stale_mpu_cleanup,
         standalone: gc.standalone,
         leak_grace: gc.leak_grace,
         tombstone_grace: gc.tombstone_grace,

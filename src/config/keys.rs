@@ -25,7 +25,7 @@ const KEYS: &[Key] = keys! {
         lock_timeout, idle_in_transaction_timeout, idle_disconnect, pgbouncer,
     }
     redis { queue_url, locks_url, cache_url, connect_timeout, command_timeout }
-    storage { locations, preference }
+    storage { locations, preference, extra_ca_certs }
     worker { concurrency, lease, drain_timeout }
     gc {
         sweep_interval, batch_tags, recheck_after, tombstone_grace, blob_lock_ttl, blob_hold,
@@ -38,7 +38,7 @@ const KEYS: &[Key] = keys! {
         feature_immutable_tags_can_expire,
         feature_quota_management, quota_invalidate_totals, feature_quota_suppress_failures,
         feature_app_specific_tokens, expired_app_specific_token_gc, blobupload_deletion_date_threshold,
-        clean_blob_upload_folder, disable_pushes, account_recovery_mode,
+        clean_blob_upload_folder, feature_enable_stale_mpu_cleanup, disable_pushes, account_recovery_mode,
         setup_complete, registry_state,
     }
     log { format, level }

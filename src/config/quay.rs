@@ -120,6 +120,7 @@ impl Quay<'_> {
                 Node::to_json,
             );
         }
+        self.assign_extra_ca(sources);
         if let Some(text) = sources.environment.text(env::STORAGE_PREFERENCE) {
             let value = text.map(|text| text.split_whitespace().collect::<Vec<_>>().into());
             self.set(
@@ -128,6 +129,25 @@ impl Quay<'_> {
                 value,
                 Origin::Environment(env::STORAGE_PREFERENCE),
             );
+        }
+    }
+
+    /// Assigns the authorities that Quay's container adds to the system's: the folder, or file,
+    /// `extra_ca_certs` beside its configuration.
+    fn assign_extra_ca(&mut self, sources: &Sources) {
+        let Some(file) = &sources.quay_config else {
+            return;
+        };
+        let extra = file.with_file_name("extra_ca_certs");
+        if let Some(path) = extra.to_str().filter(|_| extra.exists()) {
+            let (value, origin) = (
+                Ok(path.into()),
+                Origin::File {
+                    path: extra.clone(),
+                    line: 1,
+                },
+            );
+            self.set("storage.extra_ca_certs", "extra_ca_certs", value, origin);
         }
     }
 

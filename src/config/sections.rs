@@ -1,6 +1,6 @@
 //! Owns the sections of the configuration file: each field is a key of the same name.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use super::{LogFormat, LogLevel, RegistryState, SecretMap, SecretUrl};
 
@@ -84,6 +84,9 @@ pub struct Storage {
     /// Order in which locations are tried. Empty: all of them, by name.
     /// Source: Quay `DISTRIBUTED_STORAGE_PREFERENCE`.
     pub preference: Vec<String>,
+    /// A PEM file, or a folder of them, with authorities that storage is trusted by besides the
+    /// system's. `None`: the system's alone. Source: the folder `extra_ca_certs` beside Quay's file.
+    pub extra_ca_certs: Option<PathBuf>,
 }
 
 /// Section `[worker]`: how jobs are taken and run, in every queue.
@@ -207,6 +210,8 @@ pub struct Registry {
     pub blobupload_deletion_date_threshold: Duration,
     /// Quay `CLEAN_BLOB_UPLOAD_FOLDER`: chunks in storage that no upload has go as well.
     pub clean_blob_upload_folder: bool,
+    /// Quay `FEATURE_ENABLE_STALE_MPU_CLEANUP`: multipart uploads that are a day old are aborted.
+    pub feature_enable_stale_mpu_cleanup: bool,
     /// Quay `DISABLE_PUSHES`: stops every job that deletes content.
     pub disable_pushes: bool,
     /// Quay `ACCOUNT_RECOVERY_MODE`: stops every job.
@@ -232,6 +237,7 @@ impl Default for Registry {
             expired_app_specific_token_gc: Some(Duration::from_hours(24)),
             blobupload_deletion_date_threshold: Duration::from_hours(48),
             clean_blob_upload_folder: true,
+            feature_enable_stale_mpu_cleanup: true,
             disable_pushes: false,
             account_recovery_mode: false,
             setup_complete: true,

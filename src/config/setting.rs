@@ -1,6 +1,6 @@
 //! Owns [`Setting`]: how a value of each type is read, written and shown.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use serde_json::Value;
 
@@ -161,6 +161,24 @@ impl Setting for Vec<String> {
 
     fn write(&self) -> Value {
         self.clone().into()
+    }
+}
+
+/// A path; null and the empty text mean none.
+impl Setting for Option<PathBuf> {
+    fn read(&mut self, value: &Value) -> Result<(), String> {
+        *self = match value {
+            Value::Null => None,
+            Value::String(text) if text.is_empty() => None,
+            Value::String(text) => Some(text.into()),
+            other => return Err(format!("is {}; expected a path", found(other))),
+        };
+        Ok(())
+    }
+
+    fn write(&self) -> Value {
+        let path = self.as_ref().map(|path| path.to_string_lossy());
+        path.map_or(Value::Null, |path| path.into_owned().into())
     }
 }
 

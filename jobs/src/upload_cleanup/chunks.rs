@@ -5,11 +5,10 @@ use quayhand_storage::{ObjectPath, UploadUuid};
 use crate::prelude::*;
 
 /// What an engine that stores every chunk as an object of its own notes about an upload: the
-/// first entry of each chunk is its path.
+/// first entry of each chunk is its path. Other engines have no such list.
 #[derive(Default, Deserialize)]
 struct Metadata {
-    #[serde(default)]
-    chunks: Vec<Vec<serde_json::Value>>,
+    chunks: Option<Vec<Vec<serde_json::Value>>>,
 }
 
 /// Returns the location and the paths of everything that was uploaded so far, or why they
@@ -19,9 +18,12 @@ pub(super) fn of(upload: &StaleUpload) -> Result<(String, Vec<ObjectPath>), Stri
     let location = upload.location.clone();
     let location = location.ok_or_else(|| kept("its location has no name"))?;
     let uuid: UploadUuid = upload.uuid.parse().map_err(|_| kept("its uuid is none"))?;
-    let mut paths = vec![ObjectPath::upload(&uuid)];
     let metadata = metadata(&upload.metadata).ok_or_else(|| kept("its metadata is no JSON map"))?;
-    for chunk in metadata.chunks {
+    let Some(chunks) = metadata.chunks else {
+        return Ok((location, vec![ObjectPath::upload(&uuid)]));
+    };
+    let mut paths = Vec::new();
+    for chunk in chunks {
         let name = chunk.first().and_then(serde_json::Value::as_str);
         let path = name
             .and_then(path)
@@ -67,9 +69,9 @@ mod tests {
     }
 
     #[test]
-    fn an_upload_lies_below_its_uuid_and_its_chunks_where_it_says() {
+    fn an_upload_lies_below_its_uuid_or_its_chunks_where_they_say() {
         let own = format!("uploads/{UUID}");
-        for empty in ["", "null", "{}", r#"{"chunks": []}"#] {
+        for empty in ["", "null", "{}", r#"{"blocks": []}"#] {
             assert_eq!(
                 names(&upload(UUID, empty)),
                 std::slice::from_ref(&own),
@@ -78,7 +80,8 @@ mod tests {
         }
         let chunked = format!(r#"{{"chunks": [["uploads/{OTHER}", 0, 5]]}}"#);
         let other = format!("uploads/{OTHER}");
-        assert_eq!(names(&upload(UUID, &chunked)), [own, other]);
+        assert_eq!(names(&upload(UUID, &chunked)), [other]);
+        assert!(names(&upload(UUID, r#"{"chunks": []}"#)).is_empty());
     }
 
     #[test]

@@ -15,7 +15,7 @@ impl Cleanup<'_> {
         let Some(location) = self.storage.preference().first().cloned() else {
             return Ok(());
         };
-        let Some(oldest) = self.oldest_kept().await? else {
+        let Some(oldest) = self.oldest_kept(self.age).await? else {
             return Ok(());
         };
         let mut listing = match self.storage.list_uploads(&location).await {
@@ -44,15 +44,15 @@ impl Cleanup<'_> {
         }
     }
 
-    /// Returns the time before which a chunk must have been written to be old, by the
+    /// Returns the time before which something must have been written to have this age, by the
     /// database's clock; `None` for a time before 1970.
-    async fn oldest_kept(&self) -> Result<Option<SystemTime>, JobError> {
+    pub(super) async fn oldest_kept(&self, age: Duration) -> Result<Option<SystemTime>, JobError> {
         let now_ms = match self.ctx.options.as_of_ms {
             Some(now_ms) => now_ms,
             None => self.ctx.db.scope(model::clock::now_ms).await?,
         };
         let now = u64::try_from(now_ms).map(Duration::from_millis);
-        let before = now.ok().and_then(|now| now.checked_sub(self.age));
+        let before = now.ok().and_then(|now| now.checked_sub(age));
         Ok(before.map(|before| SystemTime::UNIX_EPOCH + before))
     }
 

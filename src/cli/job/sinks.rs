@@ -29,6 +29,9 @@ pub(super) fn preview(format: Format) -> Preview {
             (Format::Human, Doomed::Object { location, path }) => {
                 output::line(&format!("{location}\t{path}"))
             }
+            (Format::Human, Doomed::MultipartUpload { location, path }) => {
+                output::line(&format!("{location}\tmultipart upload of {path}"))
+            }
             (
                 Format::Human,
                 Doomed::Role {

@@ -10,10 +10,12 @@ const MASK: &str = "***";
 /// What is not named here is masked: a new engine's key must not leak because nobody thought of it.
 const OPEN: &[&str] = &[
     "application_name",
+    "azure_account_name",
     "azure_container",
     "bucket_name",
     "connect_timeout",
     "db",
+    "default_provider",
     "endpoint_url",
     "host",
     "hostname",
@@ -22,6 +24,8 @@ const OPEN: &[&str] = &[
     "keepalives_idle",
     "port",
     "region_name",
+    "signature_version",
+    "sts_role_arn",
     "s3_bucket",
     "s3_region",
     "sslcert",
