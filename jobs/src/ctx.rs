@@ -10,7 +10,7 @@ use quayhand_storage::Storage;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Gate, Pace, Settings};
+use crate::{Gate, Outbox, Pace, Settings};
 
 /// Holds what one attempt of a job is given to work with. Cheap to clone.
 #[derive(Clone)]
@@ -35,6 +35,14 @@ pub struct Ctx {
     pub options: Options,
     /// Batches that run side by side in a `--all` run. At least 1.
     pub concurrency: usize,
+}
+
+impl Ctx {
+    /// Returns the way to enqueue jobs that must not be lost with Redis.
+    #[must_use]
+    pub fn outbox(&self) -> Outbox {
+        Outbox::new(self.db.clone(), self.client.clone())
+    }
 }
 
 /// Says what fences the delete of an object against a writer of the same digest.

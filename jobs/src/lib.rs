@@ -7,12 +7,14 @@ pub mod gate;
 mod handing;
 mod large_lock;
 mod loss;
+pub mod outbox;
 mod purger;
 pub mod settings;
 
 pub use collector::{Pace, PaceLimits};
 pub use ctx::{Audit, Ctx, Doomed, Locking, Options, Preview, Progress, Step};
 pub use gate::Gate;
+pub use outbox::Outbox;
 pub use settings::Settings;
 
 mod prelude;

@@ -85,6 +85,11 @@ impl App {
         Ok(Some(Client::new(RedisStore::new(self.redis(url)?))))
     }
 
+    /// Builds the way to enqueue through database and Redis together.
+    pub(crate) fn outbox(&self) -> Result<Outbox, Failure> {
+        Ok(Outbox::new(self.db()?, self.client()?))
+    }
+
     /// Builds what a job is given; the gate is shut until [`check_schema`] opened it.
     pub(crate) fn ctx(&self, options: Options) -> Result<Ctx, Failure> {
         Ok(Ctx {

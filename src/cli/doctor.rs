@@ -1,8 +1,8 @@
 //! `quayhand doctor`: checks everything the daemon needs, and changes nothing.
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Args as ClapArgs;
-use quayhand_model::{drift, migrate};
+use quayhand_model::{drift, migrate, outbox};
 use quayhand_queue::Redis;
 
 use super::{
@@ -55,6 +55,7 @@ pub(crate) async fn run(app: &App, _args: &Args) -> Result<ExitCode, Failure> {
         Finding::of("tables", tables(app).await),
         Finding::of("schema", schema(app).await),
         Finding::of("queue Redis", queue(app).await),
+        Finding::of("outbox", outbox(app).await),
         Finding::of("locks Redis", locks(app).await),
         Finding::of("storage", storage(app).await),
         flags(app),
@@ -119,6 +120,32 @@ async fn schema(app: &App) -> Result<String, Failure> {
 async fn queue(app: &App) -> Result<String, Failure> {
     app.store().await?;
     Ok("reachable".to_owned())
+}
+
+/// How long a job of the outbox may wait for a relay before something is wrong.
+const LONGEST_OUTBOX_WAIT: Duration = Duration::from_mins(5);
+
+async fn outbox(app: &App) -> Result<String, Failure> {
+    let registry = quayhand_jobs::registry();
+    let kinds: Vec<_> = registry.iter().map(|entry| entry.kind).collect();
+    let db = app.db()?;
+    let census = db.scope(async |conn| outbox::census(conn, &kinds).await);
+    let census = census.await?;
+    let age = Duration::from_secs(census.oldest_waiting.as_secs());
+    if age > LONGEST_OUTBOX_WAIT {
+        return Err(Failure::new(
+            Exit::Redis,
+            format!(
+                "{} jobs wait for {age:?} to be enqueued, {} of them of unknown kinds: is a daemon \
+                 of this version running, and does it reach Redis?",
+                census.waiting, census.unknown
+            ),
+        ));
+    }
+    Ok(format!(
+        "{} wait, {} are enqueued, {} are dead",
+        census.waiting, census.relayed, census.dead
+    ))
 }
 
 async fn locks(app: &App) -> Result<String, Failure> {

@@ -2,13 +2,10 @@
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
-use quayhand_jobs::{Options, registry};
+use quayhand_jobs::{Options, outbox::Sent, registry};
 use quayhand_queue::{Client, Placement, RawJob};
 
-use super::{
-    App, Failure, job,
-    output::{self, Format},
-};
+use super::{App, Failure, job, schedule};
 
 /// What to enqueue, and when it is due.
 #[derive(ClapArgs)]
@@ -48,20 +45,15 @@ pub(crate) async fn run(app: &App, args: Args) -> Result<(), Failure> {
         })?,
     };
     job::check_payload(entry, &payload)?;
-    let client = Client::new(app.store().await?);
     let placement = Placement::after(Duration::from_secs(args.delay_s));
+    if app.config.database.url.is_some() {
+        let sent = app.outbox()?.enqueue_raw(entry, payload, placement).await?;
+        return schedule::show(app.format, &sent);
+    }
+    // Without a database there is Redis alone, for kinds that a sweep finds again.
+    let client = Client::new(app.store().await?);
     let receipt = client
         .enqueue_raw(RawJob::of(entry, payload), placement)
         .await?;
-    match app.format {
-        Format::Json => output::json(&serde_json::json!({
-            "id": receipt.id,
-            "new": receipt.is_new,
-        })),
-        Format::Human if !receipt.is_new => output::line(&format!(
-            "an equal job waits or runs already: {}",
-            receipt.id
-        )),
-        Format::Human => output::line(&receipt.id),
-    }
+    schedule::show(app.format, &Sent::Queued(receipt))
 }

@@ -1,7 +1,7 @@
 //! What a command ends with when it does not end well.
 use std::{error::Error, process::ExitCode};
 
-use quayhand_jobs::Gate;
+use quayhand_jobs::{Gate, outbox::SendError};
 use quayhand_model::{DbError, migrate::MigrateError};
 use quayhand_queue::{JobError, QueueError, chain};
 use quayhand_storage::StorageError;
@@ -126,6 +126,16 @@ impl From<DbError> for Failure {
 impl From<QueueError> for Failure {
     fn from(error: QueueError) -> Self {
         Self::new(Exit::Redis, chain(&error))
+    }
+}
+
+impl From<SendError> for Failure {
+    fn from(error: SendError) -> Self {
+        let exit = match &error {
+            SendError::Database { source, .. } => exit_of_db(source),
+            _ => Exit::Usage,
+        };
+        Self::new(exit, chain(&error))
     }
 }
 

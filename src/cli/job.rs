@@ -61,10 +61,11 @@ fn list(registry: &Registry<Ctx>, format: Format) -> Result<(), Failure> {
         .map(|entry| {
             let schedule = entry.schedule.map_or_else(String::new, schedule_text);
             let (kind, about) = (entry.kind.to_owned(), entry.about.to_owned());
-            vec![kind, entry.queue.to_string(), schedule, about]
+            let lost = source_word(entry.source).to_owned();
+            vec![kind, entry.queue.to_string(), schedule, lost, about]
         })
         .collect();
-    output::table(&["KIND", "QUEUE", "SCHEDULE", "ABOUT"], &rows)
+    output::table(&["KIND", "QUEUE", "SCHEDULE", "SOURCE", "ABOUT"], &rows)
 }
 
 fn show(entry: &Entry<Ctx>, format: Format) -> Result<(), Failure> {
@@ -93,6 +94,7 @@ fn fields(entry: &Entry<Ctx>) -> serde_json::Value {
         "queue": entry.queue,
         "about": entry.about,
         "schedule": entry.schedule.map(schedule_text),
+        "source": source_word(entry.source),
         "timeout_s": entry.policy.timeout.as_secs(),
         "max_attempts": entry.policy.max_attempts,
         "version": entry.policy.version,
@@ -103,6 +105,13 @@ fn schedule_text(schedule: Schedule) -> String {
     match schedule {
         Schedule::Every(interval) => format!("every {interval:?}"),
         Schedule::Cron(expression) => format!("cron {expression} UTC"),
+    }
+}
+
+fn source_word(source: Source) -> &'static str {
+    match source {
+        Source::Derivable => "derivable",
+        Source::Outbox => "outbox",
     }
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod output;
 mod progress;
 mod queue;
 mod run;
+mod schedule;
 mod verify;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -68,6 +69,9 @@ enum Command {
     /// Shows what waits, runs and died in the queues
     #[command(subcommand)]
     Queue(queue::Command),
+    /// Shows, pauses and triggers what is enqueued by itself
+    #[command(subcommand)]
+    Schedule(schedule::Command),
     /// Creates and upgrades tables
     #[command(subcommand)]
     Migrate(migrate::Command),
@@ -111,6 +115,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Job(command) => return job::run(&app, command, cli.format).await,
         Command::Enqueue(args) => enqueue::run(&app()?, args).await?,
         Command::Queue(command) => queue::run(&app()?, command).await?,
+        Command::Schedule(command) => schedule::run(&app()?, command).await?,
         Command::Migrate(command) => migrate::run(&app, command, cli.format).await?,
         Command::Config(command) => config::run(&load()?, &command, cli.format)?,
         Command::Doctor(args) => return doctor::run(&app()?, &args).await,

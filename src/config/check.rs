@@ -89,6 +89,11 @@ const RULES: &[Rule] = &[
         "must be at least 1s",
     ),
     (
+        "outbox.sweep_interval",
+        |c| c.outbox.sweep_interval >= Duration::from_secs(1),
+        "must be at least 1s",
+    ),
+    (
         "gc.sweep_interval",
         |c| c.gc.sweep_interval >= Duration::from_secs(1),
         "must be at least 1s",

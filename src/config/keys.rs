@@ -18,7 +18,7 @@ macro_rules! keys {
     };
 }
 
-/// Every key but those of the queues, whose names are not known here.
+/// Every key but those of the queues and schedules, whose names are not known here.
 const KEYS: &[Key] = keys! {
     database {
         url, connection_args, pool_size, checkout_timeout, connect_timeout, statement_timeout,
@@ -27,6 +27,7 @@ const KEYS: &[Key] = keys! {
     redis { queue_url, locks_url, cache_url, connect_timeout, command_timeout }
     storage { locations, preference, extra_ca_certs }
     worker { concurrency, lease, drain_timeout }
+    outbox { sweep_interval }
     gc {
         sweep_interval, batch_tags, recheck_after, tombstone_grace, blob_lock_ttl, blob_hold,
         leak_grace, max_objects_per_run, standalone, pace, pace_slow_batch, pace_replica_lag,
@@ -56,9 +57,13 @@ pub(super) fn all(config: &Config) -> Vec<String> {
         .queues
         .keys()
         .map(|queue| format!("queues.{queue}.concurrency"));
+    let schedules = config.schedules.keys().flat_map(|kind| {
+        ["when", "time_zone", "jitter"].map(|key| format!("schedules.{kind}.{key}"))
+    });
     KEYS.iter()
         .map(|key| key.name.to_owned())
         .chain(queues)
+        .chain(schedules)
         .collect()
 }
 
@@ -72,6 +77,18 @@ pub(super) fn field<'c>(config: &'c mut Config, key: &str) -> Option<&'c mut dyn
             .queues
             .get_mut(queue)
             .map(|pool| &mut pool.concurrency as &mut dyn Setting);
+    }
+    if let Some((kind, name)) = key
+        .strip_prefix("schedules.")
+        .and_then(|rest| rest.rsplit_once('.'))
+    {
+        let schedule = config.schedules.get_mut(kind)?;
+        return match name {
+            "when" => Some(&mut schedule.when),
+            "time_zone" => Some(&mut schedule.time_zone),
+            "jitter" => Some(&mut schedule.jitter),
+            _ => None,
+        };
     }
     KEYS.iter()
         .find(|known| known.name == key)

@@ -14,6 +14,7 @@ mod file;
 mod keys;
 mod layers;
 mod quay;
+mod schedule;
 mod secret;
 mod sections;
 mod setting;
@@ -32,8 +33,9 @@ use std::{
 pub use env::Environment;
 pub use error::{ConfigError, Problem};
 pub use layers::Origin;
+pub use schedule::{KindSchedule, TimeZone, When};
 pub use secret::{SecretMap, SecretUrl};
-pub use sections::{Database, Gc, Log, QueuePool, Redis, Registry, Storage, Worker};
+pub use sections::{Database, Gc, Log, Outbox, QueuePool, Redis, Registry, Storage, Worker};
 pub use words::{LogFormat, LogLevel, RegistryState};
 
 use layers::Layers;
@@ -53,6 +55,10 @@ pub struct Config {
     pub worker: Worker,
     /// What differs from queue to queue, by the queue's name; one entry for every known queue.
     pub queues: BTreeMap<String, QueuePool>,
+    /// When kinds are enqueued by themselves, by kind; one entry for every kind that is.
+    pub schedules: BTreeMap<String, KindSchedule>,
+    /// How what the database knows to be open gets into the queue.
+    pub outbox: Outbox,
     /// How garbage is collected.
     pub gc: Gc,
     /// What Quay's own configuration decides about the jobs.
@@ -73,6 +79,8 @@ pub struct Sources {
     pub environment: Environment,
     /// The queues that exist: `[queues.NAME]` of another name is an error.
     pub queues: Vec<String>,
+    /// The kinds with a schedule: `[schedules.KIND]` of another kind is an error.
+    pub schedules: Vec<String>,
 }
 
 /// One setting as `config show` prints it.
@@ -93,11 +101,14 @@ impl Sources {
         let queues = quayhand_jobs::queues::ALL
             .into_iter()
             .map(|queue| queue.as_str().to_owned());
+        let registry = quayhand_jobs::registry();
+        let scheduled = registry.iter().filter(|entry| entry.schedule.is_some());
         Self {
             quay_config,
             config,
             environment: Environment::of_process(),
             queues: queues.collect(),
+            schedules: scheduled.map(|entry| entry.kind.to_owned()).collect(),
         }
     }
 }
@@ -112,6 +123,9 @@ impl Config {
         let mut config = Self::default();
         for queue in &sources.queues {
             config.queues.insert(queue.clone(), QueuePool::default());
+        }
+        for kind in &sources.schedules {
+            config.schedules.insert(kind.clone(), KindSchedule::default());
         }
         let mut layers = Layers::default();
         quay::read(sources, &mut layers)?;

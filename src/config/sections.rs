@@ -119,6 +119,21 @@ pub struct QueuePool {
     pub concurrency: usize,
 }
 
+/// Section `[outbox]`: how what the database knows to be open gets into the queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outbox {
+    /// How often everything that is open is looked at, and enqueued again if the queue lost it.
+    pub sweep_interval: Duration,
+}
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self {
+            sweep_interval: Duration::from_mins(1),
+        }
+    }
+}
+
 /// Section `[gc]`: how garbage is collected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gc {

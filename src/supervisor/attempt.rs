@@ -16,6 +16,7 @@ use tracing::Instrument as _;
 
 use super::{
     JobContext,
+    origin::{Books, Origin},
     report::{self, Summary},
     running::{RunningJob, RunningJobs},
 };
@@ -32,6 +33,7 @@ pub(crate) struct Attempts<C> {
     base: Arc<RwLock<C>>,
     running: RunningJobs,
     hand_back: CancellationToken,
+    books: Option<Books>,
 }
 
 /// Why an attempt was told to stop.
@@ -67,7 +69,14 @@ impl<C: JobContext> Attempts<C> {
             base: Arc::new(RwLock::new(base)),
             running: RunningJobs::default(),
             hand_back: CancellationToken::new(),
+            books: None,
         }
+    }
+
+    /// Looks at the rows that jobs stand for before attempts, and settles them after.
+    pub(crate) fn with_books(self, books: Books) -> Self {
+        let books = Some(books);
+        Self { books, ..self }
     }
 
     /// Gives attempts that start from now on another context.
@@ -103,7 +112,22 @@ impl<C: JobContext> Attempts<C> {
             job.tenant = envelope.tenant,
         );
         let _entered = self.running.enter(RunningJob::starting(queue, &envelope));
-        self.run_in_span(envelope, cancelled).instrument(span).await
+        self.run_for_row(envelope, cancelled).instrument(span).await
+    }
+
+    async fn run_for_row(&self, envelope: Envelope, cancelled: CancellationToken) -> Outcome {
+        let (Some(books), Some(origin)) = (&self.books, Origin::of(&envelope)) else {
+            return self.run_in_span(envelope, cancelled).await;
+        };
+        let gone = cancelled.clone();
+        let given_up = async || {
+            tokio::select! {
+                () = gone.cancelled() => {}
+                () = self.hand_back.cancelled() => {}
+            }
+        };
+        let attempt = self.run_in_span(envelope, cancelled);
+        books.around(&origin, given_up, attempt).await
     }
 
     async fn run_in_span(&self, envelope: Envelope, cancelled: CancellationToken) -> Outcome {

@@ -2,7 +2,7 @@
 use std::sync::Arc;
 
 use quayhand_jobs::Gate;
-use quayhand_model::Db;
+use quayhand_model::{Db, outbox};
 use quayhand_queue::{Client, PoolStatus, Queue};
 
 use super::{
@@ -17,6 +17,8 @@ pub(crate) struct Scene {
     pub(crate) client: Client,
     pub(crate) db: Db,
     pub(crate) gate: Gate,
+    /// The kinds of this build.
+    pub(crate) kinds: Vec<&'static str>,
     /// Locks that jobs hold now.
     pub(crate) locks: Vec<String>,
 }
@@ -42,6 +44,7 @@ impl Scene {
         for pool in &self.pools {
             dump_pool(pool, &self.client).await;
         }
+        dump_outbox(&self.db, &self.kinds).await;
         tracing::info!("dump: ends");
     }
 }
@@ -93,6 +96,20 @@ async fn dump_pool(steering: &Steering, client: &Client) {
         "dump: pool `{queue}` runs {running} of {slots}"
     );
     dump_queue(queue, client).await;
+}
+
+async fn dump_outbox(db: &Db, kinds: &[&str]) {
+    match db.scope(async |conn| outbox::census(conn, kinds).await).await {
+        Ok(census) => tracing::info!(
+            waiting = census.waiting,
+            unknown = census.unknown,
+            relayed = census.relayed,
+            dead = census.dead,
+            oldest_s = census.oldest_open.as_secs(),
+            "dump: outbox"
+        ),
+        Err(error) => tracing::info!("dump: the outbox cannot be read: {error}"),
+    }
 }
 
 async fn dump_queue(queue: &Queue, client: &Client) {

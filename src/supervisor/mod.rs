@@ -10,10 +10,13 @@ mod attempt;
 mod drift;
 mod dump;
 mod durability;
+mod origin;
+mod outage;
 mod patience;
 mod plan;
 mod pool;
 mod pulse;
+mod relay;
 mod reload;
 mod report;
 mod restart;
@@ -35,11 +38,11 @@ use quayhand_model::Db;
 use quayhand_queue::{Client, Envelope, Queue, Registry};
 use tokio_util::sync::CancellationToken;
 
-pub use plan::Plan;
+pub use plan::{Plan, Upcoming};
 pub use signals::{Order, Signals};
 pub use start::StartError;
 pub use telemetry::{Telemetry, TelemetryError};
-pub use tick::ScheduleError;
+pub use tick::{ScheduleError, Timing};
 
 /// Most threads that run jobs; they wait for servers most of the time.
 const MOST_THREADS: usize = 4;

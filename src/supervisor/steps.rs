@@ -13,6 +13,7 @@ use super::{
     JobContext, Order, Parts, Plan, Reload, StartError, Telemetry,
     attempt::Attempts,
     dump::Scene,
+    origin::Books,
     pool::Pool,
     scheduler::Timetables,
     start, systemd,
@@ -76,7 +77,8 @@ impl<C: JobContext> Running<C> {
         parts: Parts<C>,
         timetables: Timetables,
     ) -> Result<Self, StartError> {
-        let attempts = Attempts::new(Arc::clone(&registry), parts.base.clone());
+        let books = Books::start(parts.db.closing());
+        let attempts = Attempts::new(Arc::clone(&registry), parts.base.clone()).with_books(books);
         let stop_pools = CancellationToken::new();
         let mut running = Self {
             pools: start_pools(&registry, &parts, &attempts, &stop_pools)?,
@@ -101,6 +103,7 @@ impl<C: JobContext> Running<C> {
             db: &running.db,
             gate: &running.gate,
             pools: &running.pools,
+            relay_interval: running.plan.relay_interval,
             timetables: running.timetables.subscribe(),
             stop: &running.stop_watches,
         });
@@ -154,6 +157,7 @@ impl<C: JobContext> Running<C> {
             client: self.client.clone(),
             db: self.db.clone(),
             gate: self.gate.clone(),
+            kinds: self.registry.iter().map(|entry| entry.kind).collect(),
             locks: self.base.locks(),
         }
     }

@@ -1,4 +1,4 @@
-//! The loops beside the pools: schedules, the schema gate, systemd's watchdog.
+//! The loops beside the pools: schedules, the relay of the outbox, the schema gate, systemd's watchdog.
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use quayhand_jobs::Gate;
@@ -11,6 +11,7 @@ use super::{
     drift,
     pool::Pool,
     pulse::Pulse,
+    relay::{self, Relay},
     restart::keep_running,
     scheduler::{self, Scheduler, Timetables},
     systemd,
@@ -27,6 +28,7 @@ pub(super) struct Watched<'a, C> {
     pub(super) db: &'a Db,
     pub(super) gate: &'a Gate,
     pub(super) pools: &'a [Pool],
+    pub(super) relay_interval: Duration,
     pub(super) timetables: watch::Receiver<Timetables>,
     pub(super) stop: &'a CancellationToken,
 }
@@ -53,6 +55,14 @@ pub(super) fn start<C: Send + Sync + 'static>(
         heartbeat: Arc::new(pulse.watch("scheduler", scheduler::LONGEST_PAUSE)),
         stop: watched.stop.clone(),
     };
+    let relay = Relay {
+        registry: Arc::clone(watched.registry),
+        db: watched.db.clone(),
+        client: watched.client.clone(),
+        interval: watched.relay_interval,
+        heartbeat: Arc::new(pulse.watch("relay", relay::LONGEST_PAUSE)),
+        stop: watched.stop.clone(),
+    };
     let (db, gate, stop) = (
         watched.db.clone(),
         watched.gate.clone(),
@@ -68,6 +78,9 @@ pub(super) fn start<C: Send + Sync + 'static>(
     };
     let mut loops = vec![
         keep("scheduler", watched.stop, move || scheduler.clone().run()),
+        keep("relay of the outbox", watched.stop, move || {
+            relay.clone().run()
+        }),
         keep("watch over the schema", watched.stop, drift),
     ];
     if let Some(watchdog) = systemd::watchdog() {

@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "tests print the figures they saw")]
 
 mod idle;
+mod outbox;
 mod process;
 mod supervision;
 mod testd;

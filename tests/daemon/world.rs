@@ -24,6 +24,7 @@ const TEMPLATE: &str = "daemon_ledger";
 const TABLES: &str = "
     create table ledger (id bigint not null, attempt int not null, pid int not null,
                          at timestamptz not null default clock_timestamp());
+    create table work (id bigint not null);
     create table ticks (job text not null, pid int not null);";
 
 /// Servers, a database and a folder of one test.
@@ -94,6 +95,8 @@ impl World {
             lease: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(25),
             tick: LONG_TICK,
+            sweep: LONG_TICK,
+            relay_interval: LONG_TICK,
             hurry: false,
         }
     }

@@ -22,7 +22,9 @@ fn uncommented() -> String {
 
 fn setup() -> Setup {
     let mut setup = Setup::new();
-    setup.sources.queues = Sources::of_process(None, None).queues;
+    let process = Sources::of_process(None, None);
+    setup.sources.queues = process.queues;
+    setup.sources.schedules = process.schedules;
     setup
 }
 

@@ -1,32 +1,35 @@
 //! Enqueues the jobs of schedules. Every host computes the ticks; a row in the database decides
 //! which host enqueues, so there is no leader, and after downtime each entry fires once.
 //!
-//! The database's clock says what is due. Between ticks the daemon holds no connection; while the
+//! The database's clock says what is due. A tick is left out while the job of the one before it has
+//! not ended, and while the entry is paused. Between ticks the daemon holds no connection; while the
 //! database or Redis is out of reach it tries again with growing pauses, warning once.
-mod outage;
+mod clock;
 mod progress;
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use quayhand_model::{Db, DbError, clock, schedule};
-use quayhand_queue::{Client, Placement, QueueError, RawJob, Registry, Schedule};
+use quayhand_model::{
+    Db, DbError,
+    schedule::{self, End, Tick},
+};
+use quayhand_queue::{Client, Placement, QueueError, RawJob, Registry};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    outage::Outage,
     pulse::Heartbeat,
-    tick::{ScheduleError, Timetable, job_id},
+    tick::{ScheduleError, Timetable, Timing, job_id},
 };
 
-use outage::Outage;
+use clock::Clock;
 use progress::Progress;
 
 /// Longest sleep between two looks at the clock.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
+/// Longest pause between two tries while a server is out of reach.
+const LONGEST_OUTAGE_PAUSE: Duration = Duration::from_secs(30);
 /// Silence after which the scheduler counts as stuck: checkout and statement time-outs and Redis's
 /// deadlines fit in.
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_mins(3);
@@ -47,13 +50,16 @@ pub(crate) type Timetables = BTreeMap<&'static str, Timetable>;
 /// The first schedule that cannot be kept.
 pub(crate) fn timetables<C: Send + Sync + 'static>(
     registry: &Registry<C>,
-    overrides: &BTreeMap<String, Schedule>,
+    overrides: &BTreeMap<String, Timing>,
 ) -> Result<Timetables, ScheduleError> {
     let mut timetables = Timetables::new();
     for entry in registry.iter() {
         if let Some(own) = entry.schedule {
-            let schedule = overrides.get(entry.kind).copied().unwrap_or(own);
-            timetables.insert(entry.kind, Timetable::new(entry.kind, schedule)?);
+            let timing = match overrides.get(entry.kind) {
+                Some(timing) => Timetable::new(entry.kind, timing)?,
+                None => Timetable::new(entry.kind, &own.into())?,
+            };
+            timetables.insert(entry.kind, timing);
         }
     }
     Ok(timetables)
@@ -81,20 +87,6 @@ enum RoundError {
     Queue(#[from] QueueError),
 }
 
-/// The database's clock, as known from one look at it.
-#[derive(Clone, Copy)]
-struct Clock {
-    read_ms: i64,
-    at: Instant,
-}
-
-impl Clock {
-    fn now_ms(self) -> i64 {
-        let passed = i64::try_from(self.at.elapsed().as_millis()).unwrap_or(i64::MAX);
-        self.read_ms.saturating_add(passed)
-    }
-}
-
 impl<C> Clone for Scheduler<C> {
     fn clone(&self) -> Self {
         Self {
@@ -113,7 +105,7 @@ impl<C: Send + Sync + 'static> Scheduler<C> {
     /// Enqueues what is due until it is stopped.
     pub(crate) async fn run(mut self) {
         let mut progress = Progress::default();
-        let mut outage = Outage::new();
+        let mut outage = Outage::new("schedules", LONGEST_OUTAGE_PAUSE);
         let mut clock = None;
         while !self.stop.is_cancelled() {
             self.heartbeat.beat();
@@ -121,7 +113,7 @@ impl<C: Send + Sync + 'static> Scheduler<C> {
             let pause = match self.round(&timetables, &mut progress, &mut clock).await {
                 Ok(()) => {
                     self.note_success(&mut outage);
-                    let now = clock.map_or(0, Clock::now_ms);
+                    let now = clock.and_then(Clock::now_ms).unwrap_or_default();
                     progress.until_next(&timetables, now).min(LONGEST_SLEEP)
                 }
                 Err(error) => outage.failed(&error),
@@ -148,17 +140,23 @@ impl<C: Send + Sync + 'static> Scheduler<C> {
         progress: &mut Progress,
         clock: &mut Option<Clock>,
     ) -> Result<(), RoundError> {
-        let is_due = clock.is_none_or(|clock| !progress.due(timetables, clock.now_ms()).is_empty());
+        let is_due = clock
+            .and_then(Clock::now_ms)
+            .is_none_or(|now_ms| !progress.due(timetables, now_ms).is_empty());
         if is_due {
             *clock = Some(self.claim(timetables, progress).await?);
         }
         if progress.ours.is_empty() {
             return Ok(());
         }
-        for (kind, tick) in &progress.ours {
-            self.enqueue(kind, *tick).await?;
+        let mut merged = Vec::new();
+        for (kind, tick_ms) in &progress.ours {
+            if !self.enqueue(kind, *tick_ms).await? {
+                let (entry, tick_ms) = ((*kind).to_owned(), *tick_ms);
+                merged.push(Tick { entry, tick_ms });
+            }
         }
-        self.mark(progress).await
+        self.mark(progress, &merged).await
     }
 
     /// Asks the database for its clock and for every due tick.
@@ -170,12 +168,9 @@ impl<C: Send + Sync + 'static> Scheduler<C> {
         let (clock, answers) = self
             .db
             .scope(async |conn| {
-                let clock = Clock {
-                    read_ms: clock::now_ms(conn).await?,
-                    at: Instant::now(),
-                };
+                let (clock, now_ms) = Clock::read(conn).await?;
                 let mut answers = Vec::new();
-                for (kind, tick) in progress.due(timetables, clock.read_ms) {
+                for (kind, tick) in progress.due(timetables, now_ms) {
                     answers.push((kind, tick, schedule::claim(conn, kind, tick).await?));
                 }
                 Ok::<_, DbError>((clock, answers))
@@ -187,40 +182,36 @@ impl<C: Send + Sync + 'static> Scheduler<C> {
         Ok(clock)
     }
 
-    async fn enqueue(&self, kind: &str, tick: i64) -> Result<(), QueueError> {
+    /// Enqueues the job of a tick; returns whether the tick has a job of its own. If not, nothing
+    /// is to be waited for: an equal job does its work.
+    async fn enqueue(&self, kind: &str, tick: i64) -> Result<bool, QueueError> {
         let Some(entry) = self.registry.get(kind) else {
-            return Ok(());
+            return Ok(false);
         };
         let Some(payload) = entry.scheduled() else {
             tracing::error!("`{kind}` has a schedule but no payload for it; nothing is enqueued");
-            return Ok(());
+            return Ok(false);
         };
-        let id = Some(job_id(kind, tick));
+        let id = job_id(kind, tick);
         let placement = Placement {
-            id,
+            id: Some(id.clone()),
             ..Placement::default()
         };
         let receipt = self
             .client
             .enqueue_raw(RawJob::of(entry, payload), placement)
             .await?;
-        if receipt.is_new {
-            tracing::debug!(
-                job.kind = kind,
-                job.id = receipt.id,
-                "enqueued a scheduled job"
-            );
+        let is_own = receipt.id == id;
+        let said = if is_own {
+            "enqueued a scheduled job"
         } else {
-            tracing::debug!(
-                job.kind = kind,
-                job.id = receipt.id,
-                "the work of a scheduled job is queued already"
-            );
-        }
-        Ok(())
+            "the work of a scheduled job is queued already"
+        };
+        tracing::debug!(job.kind = kind, job.id = receipt.id, "{said}");
+        Ok(is_own)
     }
 
-    async fn mark(&self, progress: &mut Progress) -> Result<(), RoundError> {
+    async fn mark(&self, progress: &mut Progress, merged: &[Tick]) -> Result<(), RoundError> {
         let ours = progress.ours.clone();
         progress.rounds = progress.rounds.wrapping_add(1);
         let prune = progress.rounds % PRUNE_EVERY == 1;
@@ -228,6 +219,9 @@ impl<C: Send + Sync + 'static> Scheduler<C> {
             .scope(async |conn| {
                 for (kind, tick) in &ours {
                     schedule::mark_enqueued(conn, kind, *tick).await?;
+                }
+                if !merged.is_empty() {
+                    schedule::end(conn, merged, End::Done).await?;
                 }
                 if prune {
                     schedule::prune(conn, KEEP_TICKS, PRUNE_AT_MOST).await?;

@@ -11,7 +11,7 @@ use super::{LONGEST_SLEEP, Timetables};
 /// What is known between two rounds.
 #[derive(Default)]
 pub(super) struct Progress {
-    /// The latest tick of each kind that is enqueued, by whomever.
+    /// The latest tick of each kind about which nothing is left to do.
     pub(super) settled: BTreeMap<&'static str, i64>,
     /// Ticks that are claimed by us and not yet marked as enqueued.
     pub(super) ours: BTreeMap<&'static str, i64>,
@@ -44,7 +44,7 @@ impl Progress {
                 self.ours.insert(kind, tick);
                 self.ask_again.remove(kind);
             }
-            Claim::Done => {
+            Claim::Done | Claim::Skipped | Claim::Paused => {
                 self.settled.insert(kind, tick);
                 self.ask_again.remove(kind);
             }
@@ -85,7 +85,7 @@ mod tests {
 
     fn minutely() -> Timetables {
         let every = Schedule::Every(Duration::from_mins(1));
-        Timetables::from([("sweep", Timetable::new("sweep", every).unwrap())])
+        Timetables::from([("sweep", Timetable::new("sweep", &every.into()).unwrap())])
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub(crate) const A: Queue = Queue::new("a");
 const B: Queue = Queue::new("b");
 /// The queue of [`MarkC`].
 const C: Queue = Queue::new("c");
-/// The queue of [`Ticked`].
+/// The queue of [`Ticked`] and [`Sweep`].
 pub(crate) const TICKS: Queue = Queue::new("ticks");
 /// Every queue of jobs that are enqueued by tests.
 pub(crate) const QUEUES: [Queue; 3] = [A, B, C];
@@ -37,6 +37,10 @@ pub(crate) fn registry() -> Registry<TestCtx> {
         .with::<Steps>()
         .with::<Blocks>()
         .with::<Ticked>()
+        .with::<Once>()
+        .with::<Sweep>()
+        .with::<Hopeless>()
+        .with::<Killer>()
 }
 
 /// Writes the effect of an attempt.
@@ -49,7 +53,7 @@ async fn mark(ctx: &TestCtx, id: i64) -> Result<(), tokio_postgres::Error> {
 
 /// Declares a kind that takes its time and marks; one that is told to stop does not mark.
 macro_rules! mark {
-    ($name:ident, $kind:literal, $queue:ident) => {
+    ($name:ident, $kind:literal, $queue:ident, $source:ident) => {
         #[doc = concat!("Waits, then marks. Kind `", $kind, "`.")]
         #[derive(Debug, Serialize, Deserialize)]
         pub(crate) struct $name {
@@ -61,7 +65,7 @@ macro_rules! mark {
             const KIND: &'static str = $kind;
             const ABOUT: &'static str = "Waits, then marks";
             const QUEUE: Queue = $queue;
-            const SOURCE: Source = Source::Derivable;
+            const SOURCE: Source = Source::$source;
             const POLICY: Policy = IMPATIENT;
 
             async fn run(&self, ctx: &TestCtx) -> Result<Done, JobError> {
@@ -78,9 +82,10 @@ macro_rules! mark {
     };
 }
 
-mark!(MarkA, "mark_a", A);
-mark!(MarkB, "mark_b", B);
-mark!(MarkC, "mark_c", C);
+mark!(MarkA, "mark_a", A, Derivable);
+mark!(MarkB, "mark_b", B, Derivable);
+mark!(MarkC, "mark_c", C, Derivable);
+mark!(Once, "once", A, Outbox);
 
 /// Declares the constants that all further kinds share.
 macro_rules! kind {
@@ -217,5 +222,63 @@ impl Job<TestCtx> for Ticked {
 
     fn scheduled() -> Option<Self> {
         Some(Self {})
+    }
+}
+
+/// Finds the work that has no mark yet and enqueues it, as sweeps of the registry do.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Sweep {}
+
+impl Job<TestCtx> for Sweep {
+    kind!("sweep", IMPATIENT, TICKS);
+    const SCHEDULE: Option<Schedule> = Some(Schedule::Every(Duration::from_hours(1)));
+
+    async fn run(&self, ctx: &TestCtx) -> Result<Done, JobError> {
+        let left = "select id from work where not exists (select from ledger l where l.id = work.id)";
+        let rows = ctx.ledger.query(left, &[]).await?;
+        let found: Vec<_> = rows
+            .iter()
+            .map(|row| MarkB {
+                id: row.get(0),
+                ms: 0,
+            })
+            .collect();
+        ctx.client.enqueue_all(&found).await?;
+        Ok(Done::default().count("jobs", found.len() as u64))
+    }
+
+    fn scheduled() -> Option<Self> {
+        Some(Self {})
+    }
+}
+
+/// Marks, and is dead.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Hopeless {
+    pub(crate) id: i64,
+}
+
+impl Job<TestCtx> for Hopeless {
+    kind!("hopeless", IMPATIENT);
+
+    async fn run(&self, ctx: &TestCtx) -> Result<Done, JobError> {
+        mark(ctx, self.id).await?;
+        let reason = "it has \0 hope".to_owned();
+        Err(JobError::Dead { reason })
+    }
+}
+
+/// Marks, and takes its process down.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Killer {
+    pub(crate) id: i64,
+}
+
+impl Job<TestCtx> for Killer {
+    kind!("killer", IMPATIENT);
+
+    async fn run(&self, ctx: &TestCtx) -> Result<Done, JobError> {
+        mark(ctx, self.id).await?;
+        std::process::abort()
     }
 }

@@ -16,7 +16,7 @@ use quayhand::{
 };
 use quayhand_jobs::Gate;
 use quayhand_model::{DbConfig, configure};
-use quayhand_queue::{Client, Envelope, Redis, RedisStore};
+use quayhand_queue::{Client, Envelope, Redis, RedisStore, Schedule};
 use tokio_util::sync::CancellationToken;
 
 use settings::Settings;
@@ -36,6 +36,7 @@ pub(crate) const ARGUMENTS: [&str; 5] = [
 #[derive(Clone)]
 pub(crate) struct TestCtx {
     pub(crate) ledger: Arc<tokio_postgres::Client>,
+    pub(crate) client: Client,
     pub(crate) attempt: i32,
     pub(crate) id: String,
     pub(crate) stop: CancellationToken,
@@ -94,6 +95,7 @@ async fn parts(path: PathBuf, telemetry: Telemetry) -> Result<Parts<TestCtx>, St
     let client = Client::new(RedisStore::new(Redis::connect(&settings.redis_url).await?));
     let base = TestCtx {
         ledger: Arc::new(ledger(&settings.ledger_url).await),
+        client: client.clone(),
         attempt: 0,
         id: String::new(),
         stop: CancellationToken::new(),
@@ -134,11 +136,10 @@ fn plan(settings: &Settings) -> Plan {
         slots: slots.collect(),
         lease: settings.lease,
         drain_timeout: settings.drain_timeout,
-        schedules: [(
-            "ticked".to_owned(),
-            quayhand_queue::Schedule::Every(settings.tick),
-        )]
-        .into(),
+        schedules: [("ticked", settings.tick), ("sweep", settings.sweep)]
+            .map(|(kind, every)| (kind.to_owned(), Schedule::Every(every).into()))
+            .into(),
+        relay_interval: settings.relay_interval,
         ..Plan::default()
     }
 }

@@ -13,6 +13,9 @@ pub(crate) struct Settings {
     pub(crate) lease: Duration,
     pub(crate) drain_timeout: Duration,
     pub(crate) tick: Duration,
+    /// Time between two runs of the sweeping kind.
+    pub(crate) sweep: Duration,
+    pub(crate) relay_interval: Duration,
     /// Jobs do not take the time they are told to.
     pub(crate) hurry: bool,
 }

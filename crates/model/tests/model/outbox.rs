@@ -56,7 +56,7 @@ async fn a_job_comes_and_goes_with_its_callers_transaction() {
         .transaction(async |tx| {
             outbox::write(tx, &[row(1)]).await?;
             Err::<(), _>(DbError::Config {
-                setting: "none".into(),
+                setting: "none",
                 problem: "the caller changed its mind".into(),
             })
         })
