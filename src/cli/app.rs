@@ -1,9 +1,9 @@
 //! From a checked configuration to the things a command works with.
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
-use quayhand_jobs::{Ctx, Gate, Locking, Options, Pace, PaceLimits, Settings};
+use quayhand_jobs::{Ctx, Gate, Locking, Options, Outbox, Pace, PaceLimits, Settings};
 use quayhand_model::{Db, DbConfig, configure, drift};
-use quayhand_queue::{Client, Deadlines, Locks, QueueError, Redis, RedisStore, Store};
+use quayhand_queue::{Client, Deadlines, Locks, Redis, RedisStore, Store, Tls};
 use quayhand_storage::Storage;
 use tokio_util::sync::CancellationToken;
 
@@ -59,13 +59,17 @@ impl App {
         Ok(RedisStore::new(redis).into())
     }
 
-    /// Prepares a connection to a Redis, with the configured deadlines.
-    fn redis(&self, url: &SecretUrl) -> Result<Redis, QueueError> {
-        let deadlines = Deadlines {
-            connect: self.config.redis.connect_timeout,
-            command: self.config.redis.command_timeout,
+    /// Prepares a connection to a Redis, with the configured deadlines and certificates.
+    fn redis(&self, url: &SecretUrl) -> Result<Redis, Failure> {
+        let redis = &self.config.redis;
+        let settings = quayhand_queue::Settings {
+            deadlines: Deadlines {
+                connect: redis.connect_timeout,
+                command: redis.command_timeout,
+            },
+            tls: certificates(redis)?,
         };
-        Redis::open_within(url.expose(), deadlines)
+        Ok(Redis::open_with(url.expose(), &settings)?)
     }
 
     /// Builds what fences deletes: Quay's lock where a Redis for it is configured. No
@@ -200,4 +204,24 @@ pub(crate) fn settings(config: &Config) -> Settings {
             longest_pause: gc.pace_longest_pause,
         },
     }
+}
+
+/// Reads the certificates for `rediss://`.
+fn certificates(redis: &config::Redis) -> Result<Tls, Failure> {
+    let read = |key: &str, path: &PathBuf| {
+        std::fs::read(path).map_err(|error| {
+            let path = path.display();
+            Failure::new(
+                Exit::Config,
+                format!("`redis.{key}`: `{path}` cannot be read: {error}"),
+            )
+        })
+    };
+    let read = |key, path: &Option<PathBuf>| path.as_ref().map(|path| read(key, path)).transpose();
+    let certificate = read("tls_certfile", &redis.tls_certfile)?;
+    let key = read("tls_keyfile", &redis.tls_keyfile)?;
+    Ok(Tls {
+        authorities: read("tls_ca_certs", &redis.tls_ca_certs)?,
+        client: certificate.zip(key),
+    })
 }

@@ -60,8 +60,9 @@ const RULES: &[Rule] = &[
     ),
     (
         "redis.queue_url",
-        |c| is_redis(c.redis.queue_url.as_ref()),
-        REDIS_SCHEME,
+        |c| is_redis(c.redis.queue_url.as_ref()) || is_cluster(c.redis.queue_url.as_ref()),
+        "must begin with `redis://`, `rediss://`, `redis+unix://`, `redis-cluster://` or \
+         `rediss-cluster://`",
     ),
     (
         "redis.locks_url",
@@ -72,6 +73,11 @@ const RULES: &[Rule] = &[
         "redis.cache_url",
         |c| is_redis(c.redis.cache_url.as_ref()),
         REDIS_SCHEME,
+    ),
+    (
+        "redis.tls_keyfile",
+        |c| c.redis.tls_keyfile.is_some() == c.redis.tls_certfile.is_some(),
+        "must be set together with `redis.tls_certfile`",
     ),
     (
         "redis.connect_timeout",
@@ -143,6 +149,12 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
 /// Says whether an address is absent or of one of these kinds.
 fn has_scheme(url: Option<&SecretUrl>, schemes: &[&str]) -> bool {
     url.is_none_or(|url| schemes.contains(&url.scheme()))
+}
+
+/// Says whether an address is absent or one of a Redis Cluster. Only queues may live there: locks
+/// are Quay's, whose client knows single servers only.
+fn is_cluster(url: Option<&SecretUrl>) -> bool {
+    has_scheme(url, &["redis-cluster", "rediss-cluster"])
 }
 
 /// Says whether an address is absent or one of a Redis.

@@ -24,7 +24,10 @@ const KEYS: &[Key] = keys! {
         url, connection_args, pool_size, checkout_timeout, connect_timeout, statement_timeout,
         lock_timeout, idle_in_transaction_timeout, idle_disconnect, pgbouncer,
     }
-    redis { queue_url, locks_url, cache_url, connect_timeout, command_timeout }
+    redis {
+        queue_url, locks_url, cache_url, connect_timeout, command_timeout, tls_ca_certs,
+        tls_certfile, tls_keyfile,
+    }
     storage { locations, preference, extra_ca_certs }
     worker { concurrency, lease, drain_timeout }
     outbox { sweep_interval }

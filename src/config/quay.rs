@@ -163,6 +163,14 @@ impl Quay<'_> {
         for key in ["redis.locks_url", "redis.queue_url", "redis.cache_url"] {
             self.set(key, name, value.clone().map(Value::from), origin.clone());
         }
+        let Some((node, origin)) = self.keys.get(name).cloned() else {
+            return;
+        };
+        for (key, argument) in redis::CERTIFICATES {
+            if let Some(path) = redis::path(&node, argument) {
+                self.set(key, name, path.map(Value::from), origin.clone());
+            }
+        }
     }
 
     /// Assigns the settings that jobs honour.

@@ -61,6 +61,15 @@ pub struct Redis {
     pub connect_timeout: Duration,
     /// Longest wait for the answer to one command.
     pub command_timeout: Duration,
+    /// PEM file with the only authorities that `rediss://` believes. `None`: the system's.
+    /// Source: Quay `USER_EVENTS_REDIS`, `ssl_ca_certs`.
+    pub tls_ca_certs: Option<PathBuf>,
+    /// PEM file with the certificate shown to a server that asks for one; needs the key.
+    /// Source: Quay `USER_EVENTS_REDIS`, `ssl_certfile`.
+    pub tls_certfile: Option<PathBuf>,
+    /// PEM file with the key of that certificate.
+    /// Source: Quay `USER_EVENTS_REDIS`, `ssl_keyfile`.
+    pub tls_keyfile: Option<PathBuf>,
 }
 
 impl Default for Redis {
@@ -71,6 +80,9 @@ impl Default for Redis {
             cache_url: None,
             connect_timeout: Duration::from_secs(5),
             command_timeout: Duration::from_secs(5),
+            tls_ca_certs: None,
+            tls_certfile: None,
+            tls_keyfile: None,
         }
     }
 }

@@ -3,13 +3,28 @@ use std::collections::BTreeMap;
 
 use quayhand_queue::{QueueError, Redis};
 
-/// Asks Redis how it keeps its data, and warns of what may lose jobs. A Redis that does not let
-/// us ask is no error.
+/// Asks Redis how it keeps its data, and warns of what may lose jobs; of a cluster, every node
+/// that is configured. A Redis that does not let us ask is no error.
 ///
 /// # Errors
 ///
-/// When Redis is out of reach or refuses our credentials.
+/// When Redis is out of reach or refuses our credentials; of a cluster, when all nodes are.
 pub(crate) async fn check(redis: &Redis) -> Result<(), QueueError> {
+    redis.ping().await?;
+    let servers = redis.servers();
+    let is_alone = servers.len() == 1;
+    for server in &servers {
+        match check_server(server).await {
+            Err(error) if !is_alone => {
+                tracing::warn!("cannot see how a node of the cluster keeps its data: {error}");
+            }
+            outcome => outcome?,
+        }
+    }
+    Ok(())
+}
+
+async fn check_server(redis: &Redis) -> Result<(), QueueError> {
     let mut info = String::new();
     for section in ["persistence", "memory"] {
         match redis

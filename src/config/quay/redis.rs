@@ -31,6 +31,27 @@ const HARMLESS: &[&str] = &[
     "single_connection_client",
 ];
 
+/// Our keys for the files that encryption needs, and the arguments that name them.
+pub(super) const CERTIFICATES: [(&str, &str); 3] = [
+    ("redis.tls_ca_certs", "ssl_ca_certs"),
+    ("redis.tls_certfile", "ssl_certfile"),
+    ("redis.tls_keyfile", "ssl_keyfile"),
+];
+
+/// Reads the path that an argument names; `None` without it.
+///
+/// # Errors
+/// Names the argument that is no path.
+pub(super) fn path(node: &Node, argument: &str) -> Option<Result<String, String>> {
+    let Node::Map(entries) = node else {
+        return None;
+    };
+    let entry = entries.iter().find(|entry| entry.key == argument)?;
+    let read =
+        text(&entry.node).map_err(|what| format!("has an argument `{argument}` that {what}"));
+    read.transpose()
+}
+
 /// The arguments that matter, with Quay's defaults.
 struct Server {
     host: String,

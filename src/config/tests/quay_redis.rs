@@ -130,3 +130,17 @@ fn our_file_may_name_the_servers_apart() {
     assert_eq!(exposed(redis.locks_url.as_ref()), "redis://quay:6379/0");
     assert_eq!(exposed(redis.cache_url.as_ref()), "redis://quay:6379/0");
 }
+
+#[test]
+fn certificates_are_taken_over() {
+    let section =
+        "USER_EVENTS_REDIS: {ssl: true, ssl_ca_certs: /ca, ssl_certfile: /c, ssl_keyfile: /k}";
+    let config = Setup::new().quay(&format!("A: 1\n{section}\n")).load();
+    let files = [
+        config.redis.tls_ca_certs,
+        config.redis.tls_certfile,
+        config.redis.tls_keyfile,
+    ];
+    let files = files.map(|file| file.unwrap().display().to_string());
+    assert_eq!(files, ["/ca", "/c", "/k"]);
+}
