@@ -84,13 +84,23 @@ pub(super) enum End {
     Cut(i64),
     /// Quay ends what it refused for want of quota in 1970.
     Epoch,
+    BeforeAll,
+    AfterAll,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Upload {
     pub(super) blob: Place,
+    pub(super) expires: Moment,
+}
+
+/// A time as a row has it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Moment {
     /// Milliseconds from now.
-    pub(super) expires_ms: i64,
+    Now(i64),
+    BeforeAll,
+    AfterAll,
 }
 
 #[derive(Clone, Debug)]
@@ -125,6 +135,9 @@ impl Namespace {
             End::Now(ms) => Some(NOW_MS + ms),
             End::Cut(ms) => Some(NOW_MS - window_s * 1000 + ms),
             End::Epoch => Some(0),
+            // Room for the lower milliseconds of other tags of the name.
+            End::BeforeAll => Some(i64::MIN + 100),
+            End::AfterAll => Some(i64::MAX),
         }
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use proptest::{collection, option, prelude::*};
 
 use super::registry::{
-    Blob, Checksum, End, LABELS, LONGEST_WINDOW_S, Manifest, Namespace, Registry, Repository, Tag,
-    Total, Upload,
+    Blob, Checksum, End, LABELS, LONGEST_WINDOW_S, Manifest, Moment, Namespace, Registry,
+    Repository, Tag, Total, Upload,
 };
 
 impl Registry {
@@ -106,7 +106,7 @@ fn tag() -> impl Strategy<Value = Tag> {
         2 => (-2..3_i64).prop_map(End::Now),
         5 => (-3..1_i64).prop_map(End::Cut),
         2 => (1..3_i64).prop_map(End::Cut),
-        1 => Just(End::Epoch),
+        1 => prop::sample::select(vec![End::Epoch, End::BeforeAll, End::AfterAll]),
     ];
     (
         0..4_usize,
@@ -131,7 +131,11 @@ fn tag() -> impl Strategy<Value = Tag> {
 }
 
 fn upload() -> impl Strategy<Value = Upload> {
-    (0..8_usize, -1..2_i64).prop_map(|(blob, expires_ms)| Upload { blob, expires_ms })
+    let expires = prop_oneof![
+        6 => (-1..2_i64).prop_map(Moment::Now),
+        1 => prop::sample::select(vec![Moment::BeforeAll, Moment::AfterAll]),
+    ];
+    (0..8_usize, expires).prop_map(|(blob, expires)| Upload { blob, expires })
 }
 
 fn blob() -> impl Strategy<Value = Blob> {

@@ -96,7 +96,7 @@ impl State {
     fn next_expired_upload(&self, repository: i64) -> Option<i64> {
         let now = self.mode.has(Rule::UploadsExpireNow);
         let found = self.uploads.iter().find(|(_, upload)| {
-            // Two times in one form are in the order of their texts.
+            // Times in one form are in the order of their texts, infinite ones too.
             let expired = upload.expires_at.as_str() < NOW_TEXT
                 || now && upload.expires_at.as_str() == NOW_TEXT;
             upload.repository == repository && expired

@@ -2,7 +2,7 @@
 use std::collections::BTreeSet;
 
 use super::{BLOBS, LABEL_IDS, Rows, USERS, null_or, sha256};
-use crate::property::registry::{End, NOW_MS, Registry, Repository};
+use crate::property::registry::{End, Moment, NOW_MS, Registry, Repository};
 
 impl Registry {
     pub(super) fn add_manifests(&self, repository: usize, of: &Repository, rows: &mut Rows) {
@@ -58,13 +58,16 @@ impl Registry {
                 repository * 1_000 + at,
                 BLOBS + upload.blob % self.blobs.len(),
             );
-            let expires_ms = NOW_MS + upload.expires_ms;
+            let expires = match upload.expires {
+                Moment::Now(ms) => {
+                    format!("timestamp 'epoch' + {} * interval '1 ms'", NOW_MS + ms)
+                }
+                Moment::BeforeAll => "'-infinity'".to_owned(),
+                Moment::AfterAll => "'infinity'".to_owned(),
+            };
             rows.add(
                 "uploadedblob (id, repository_id, blob_id, uploaded_at, expires_at)",
-                format!(
-                    "{id}, {repository}, {blob}, 'epoch', \
-                     timestamp 'epoch' + {expires_ms} * interval '1 ms'"
-                ),
+                format!("{id}, {repository}, {blob}, 'epoch', {expires}"),
             );
         }
     }
