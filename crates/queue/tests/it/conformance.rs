@@ -7,7 +7,7 @@ use quayhand_testkit::wait_for;
 
 use crate::{
     on_every_store,
-    support::{Desk, LONG_LEASE, SOON, done, job, leases, retry},
+    support::{Desk, LONG_LEASE, SOON, done, job, leases, now_ms, retry},
 };
 
 /// A lease that ends while a test waits.
@@ -275,12 +275,6 @@ async fn nobody_loses_jobs_because_the_store_was_away(desk: Desk) {
     assert!(back.jobs.is_empty() && back.recovered == 0);
     let renewed = desk.store.renew(&desk.queue, &held, lease).await;
     assert_eq!(renewed.unwrap(), [Renewed::Held]);
-}
-
-/// The tests' Redis and the twin run on this host's clock.
-fn now_ms() -> u64 {
-    let since_epoch = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
-    u64::try_from(since_epoch.as_millis()).unwrap()
 }
 
 async fn adopt_finds_the_workers_own_leases(desk: Desk) {

@@ -255,6 +255,12 @@ pub(crate) fn leases(jobs: &[TakenJob]) -> Vec<Lease> {
     jobs.iter().map(|job| job.lease.clone()).collect()
 }
 
+/// The tests' Redis and the twin run on this host's clock.
+pub(crate) fn now_ms() -> u64 {
+    let since_epoch = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
+    u64::try_from(since_epoch.as_millis()).unwrap()
+}
+
 /// Makes a test of each function for every store.
 #[macro_export]
 macro_rules! on_every_store {

@@ -6,9 +6,9 @@ use proptest::{
     prelude::*,
     test_runner::{Config, TestRunner},
 };
-use quayhand_queue::{Lease, NewJob, Outcome, WorkerId};
+use quayhand_queue::{KeyBy, Lease, NewJob, Outcome, Policy, Rule, Target, UniqueMode, WorkerId};
 
-use crate::support::{Desk, LONG_LEASE, done, job, retry};
+use crate::support::{Desk, LONG_LEASE, done, job_for, retry};
 
 /// Jobs and keys are few, so that sequences meet themselves.
 const IDS: u8 = 6;
@@ -16,21 +16,66 @@ const IDS: u8 = 6;
 /// One verb, with what it takes from the jobs held so far.
 #[derive(Clone, Debug)]
 enum Step {
-    Enqueue { id: u8, key: Option<u8>, late: bool },
-    Fetch { most: usize },
-    Finish { picks: Vec<(usize, u8)> },
+    Enqueue {
+        id: u8,
+        key: Option<u8>,
+        late: bool,
+        lane: (u8, i8),
+        mode: UniqueMode,
+    },
+    Fetch {
+        most: usize,
+    },
+    Finish {
+        picks: Vec<(usize, u8)>,
+    },
     Renew,
     Adopt,
+    Pause(u8),
+    Resume(u8),
+    Cancel(u8),
+    SettleDead {
+        id: u8,
+        again: bool,
+    },
+    Clear {
+        most: usize,
+    },
+}
+
+/// What is paused: the queue, the kind, or a tenant.
+fn target(number: u8) -> Target {
+    match number {
+        0 => Target::Queue,
+        1 => Target::Kind("test".to_owned()),
+        number => Target::Tenant(number.to_string()),
+    }
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        4 => (0..IDS, proptest::option::of(0..2_u8), proptest::bool::weighted(0.2))
-            .prop_map(|(id, key, late)| Step::Enqueue { id, key, late }),
+        6 => (
+            0..IDS,
+            proptest::option::of(0..2_u8),
+            proptest::bool::weighted(0.2),
+            (0..4_u8, -1..2_i8),
+            proptest::sample::select(vec![
+                UniqueMode::WhileQueuedOrRunning,
+                UniqueMode::WhileQueued,
+                UniqueMode::Replace,
+                UniqueMode::Debounce,
+            ]),
+        )
+            .prop_map(|(id, key, late, lane, mode)| Step::Enqueue { id, key, late, lane, mode }),
         3 => (1..4_usize).prop_map(|most| Step::Fetch { most }),
         3 => vec((0..8_usize, 0..6_u8), 1..4).prop_map(|picks| Step::Finish { picks }),
         1 => Just(Step::Renew),
         1 => Just(Step::Adopt),
+        1 => (0..4_u8).prop_map(Step::Pause),
+        2 => (0..4_u8).prop_map(Step::Resume),
+        1 => (0..IDS).prop_map(Step::Cancel),
+        1 => (0..IDS, any::<bool>()).prop_map(|(id, again)| Step::SettleDead { id, again }),
+        1 => (1..4_usize).prop_map(|most| Step::Clear { most }),
     ]
 }
 
@@ -48,12 +93,23 @@ fn outcome(number: u8) -> Outcome {
 async fn carry_out(desk: &Desk, held: &mut Vec<Lease>, step: &Step) -> String {
     let (store, queue) = (&desk.store, &desk.queue);
     match step {
-        Step::Enqueue { id, key, late } => {
+        Step::Enqueue {
+            id,
+            key,
+            late,
+            lane: (tenant, priority),
+            mode,
+        } => {
+            let tenant = match tenant {
+                0 | 1 => String::new(),
+                tenant => tenant.to_string(),
+            };
             let new = NewJob {
                 unique: key.map_or_else(String::new, |key| key.to_string()),
                 unique_for: LONG_LEASE,
                 delay: if *late { LONG_LEASE } else { Duration::ZERO },
-                ..job(&id.to_string())
+                unique_mode: *mode,
+                ..job_for(&id.to_string(), &tenant, *priority)
             };
             format!("{:?}", store.enqueue(queue, &[new]).await.unwrap())
         }
@@ -82,6 +138,35 @@ async fn carry_out(desk: &Desk, held: &mut Vec<Lease>, step: &Step) -> String {
             ids.sort();
             format!("{ids:?}")
         }
+        operating => operate(desk, operating).await,
+    }
+}
+
+/// Carries an operator's step out.
+async fn operate(desk: &Desk, step: &Step) -> String {
+    let (store, queue) = (&desk.store, &desk.queue);
+    match step {
+        Step::Pause(number) => {
+            let paused = store.pause(queue, &target(*number), "", "").await;
+            format!("{:?}", paused.unwrap())
+        }
+        Step::Resume(number) => {
+            format!("{:?}", store.resume(queue, &target(*number)).await.unwrap())
+        }
+        Step::Cancel(id) => {
+            let cancelled = store.cancel(queue, &[id.to_string()], "", "").await;
+            format!("{:?}", cancelled.unwrap())
+        }
+        Step::SettleDead { id, again } => {
+            let ids = [id.to_string()];
+            let settled = match again {
+                true => store.retry_dead(queue, &ids).await,
+                false => store.discard_dead(queue, &ids).await,
+            };
+            format!("{:?}", settled.unwrap())
+        }
+        Step::Clear { most } => format!("{}", store.clear(queue, *most).await.unwrap()),
+        other => panic!("{other:?} is no operator's"),
     }
 }
 
@@ -102,6 +187,7 @@ async fn compare(redis: &Desk, memory: &Desk, steps: &[Step]) {
         let told = |shown: Option<quayhand_queue::Shown>| {
             shown.map(|shown| {
                 (
+                    shown.id,
                     shown.state,
                     shown.envelope.unwrap().attempt,
                     shown.last_error,
@@ -127,12 +213,16 @@ fn redis_and_the_twin_answer_alike() {
     let outcome = runner.run(&vec(step(), 1..60), |steps| {
         runtime.block_on(async {
             let worker = WorkerId::new("twin");
+            let policy = Policy::DEFAULT.limit(2, KeyBy::Tenant);
+            let rules = vec![Rule::of("test", &policy).unwrap()];
             let redis = Desk {
                 worker: worker.clone(),
+                rules: rules.clone(),
                 ..Desk::at(first.store.clone())
             };
             let memory = Desk {
                 worker,
+                rules,
                 ..Desk::in_memory().await
             };
             compare(&redis, &memory, &steps).await;
