@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{
+    bucket,
     points::{Death, Point, STEPS},
     round::TOMBSTONES,
 };
@@ -19,7 +20,7 @@ use crate::{
 /// Longest time until the deletes of a run begin.
 const SOON: Duration = Duration::from_secs(30);
 /// Where an answer of storage is written down.
-const SETTLE: Death = Death::At(Side::Before, &["delete from quayhand_tombstone where"]);
+pub(super) const SETTLE: Death = Death::At(Side::Before, &["delete from quayhand_tombstone where"]);
 
 /// Runs a point's step and kills it there, the `number`-th time (0 begins).
 pub(super) async fn kill(place: &Place, point: &Point, number: usize) {
@@ -28,6 +29,7 @@ pub(super) async fn kill(place: &Place, point: &Point, number: usize) {
         Death::At(..) => kill_at(place, point, point.death, turn).await,
         Death::WithFirstObject => kill_with_the_first_object(place, point).await,
         Death::WithHalfTheObjects => kill_with_half_the_objects(place, point).await,
+        Death::InBucket(bulk) => bucket::kill(place, point, bulk).await,
     }
 }
 
@@ -40,12 +42,22 @@ async fn kill_at(place: &Place, point: &Point, death: Death, turn: usize) {
 
 /// Starts a run that will halt at a statement.
 async fn halting(place: &Place, point: &Point, death: Death, turn: usize) -> (Barrier, Running) {
+    halting_program(place, point, death, turn, place.program()).await
+}
+
+/// Starts a run that will halt at a statement, told of its storage in another way.
+pub(super) async fn halting_program(
+    place: &Place,
+    point: &Point,
+    death: Death,
+    turn: usize,
+    mut program: Program,
+) -> (Barrier, Running) {
     let Death::At(side, texts) = death else {
         unreachable!("only statements have a barrier")
     };
     let port = place.server.port();
     let barrier = Barrier::start(port, Halt { texts, side, turn }).await;
-    let mut program: Program = place.program();
     program.database_url = barrier.through(&program.database_url, port);
     let arguments = ["job", "run", STEPS[point.step], "--all"];
     let running = program.start(&arguments, &place.file("killed.log"));

@@ -5,6 +5,7 @@
 //! object. `QUAYHAND_DEATH_ROUNDS` says how often each point is tried (once unless told).
 
 mod blow;
+mod bucket;
 mod points;
 mod round;
 mod scene;

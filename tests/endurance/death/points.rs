@@ -36,6 +36,19 @@ pub(super) enum Death {
     WithFirstObject,
     /// When some of the objects could be deleted and others not, before the answer is written down.
     WithHalfTheObjects,
+    /// When a bucket's server has a bulk delete; what the server does with it.
+    InBucket(Bulk),
+}
+
+/// What a bucket's server does with a bulk delete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bulk {
+    /// It deletes, and never answers.
+    DoneUnanswered,
+    /// It neither deletes nor answers.
+    Swallowed,
+    /// It refuses some keys and answers, and the answer is not written down.
+    HalfRefused,
 }
 
 const fn at(side: Side, texts: &'static [&'static str]) -> Death {
@@ -46,7 +59,7 @@ const TOMBSTONES_WRITTEN: &str = "insert into quayhand_tombstone (location_id, d
 const TOMBSTONES_REMOVED: &str = "delete from quayhand_tombstone where";
 
 /// All places, in the order of the work. Where a point has several sides, each is a line.
-pub(super) const POINTS: [Point; 13] = [
+pub(super) const POINTS: [Point; 16] = [
     Point {
         name: "K0",
         about: "tags deleted, inside the batch",
@@ -98,6 +111,27 @@ pub(super) const POINTS: [Point; 13] = [
         step: 2,
         turns: 1,
         death: Death::WithFirstObject,
+    },
+    Point {
+        name: "K4",
+        about: "bulk delete done by a bucket, no answer",
+        step: 2,
+        turns: 1,
+        death: Death::InBucket(Bulk::DoneUnanswered),
+    },
+    Point {
+        name: "K4",
+        about: "bulk delete lost on its way to a bucket",
+        step: 2,
+        turns: 1,
+        death: Death::InBucket(Bulk::Swallowed),
+    },
+    Point {
+        name: "K5",
+        about: "a bucket refused half of a bulk delete",
+        step: 2,
+        turns: 1,
+        death: Death::InBucket(Bulk::HalfRefused),
     },
     Point {
         name: "K5",
