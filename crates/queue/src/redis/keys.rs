@@ -53,4 +53,36 @@ mod tests {
         }
         assert!(!prelude.contains(&format!("KEYS[{}]", NAMES.len() + 1)));
     }
+
+    /// What is named here and there is told to those who look with `redis-cli`.
+    #[test]
+    fn every_key_is_told_of() {
+        let page = include_str!("../../../../docs/wire.md");
+        let scripts = [
+            include_str!("scripts/prelude.lua"),
+            include_str!("scripts/lanes.lua"),
+            include_str!("scripts/gates.lua"),
+            include_str!("scripts/fetch.lua"),
+            include_str!("scripts/finish.lua"),
+            include_str!("scripts/cancel.lua"),
+            include_str!("scripts/register.lua"),
+            include_str!("scripts/pause.lua"),
+            include_str!("scripts/note.lua"),
+        ];
+        let named = scripts
+            .iter()
+            .flat_map(|script| script.split("key('").skip(1));
+        let named = named.filter_map(|rest| rest.split(['\'', ':']).next());
+        let mut all: Vec<_> = NAMES.into_iter().chain(named).collect();
+        all.sort_unstable();
+        all.dedup();
+        assert!(all.len() > 30, "{all:?}");
+        for name in all {
+            let told = [format!("`{name}`"), format!("`{name}:<")];
+            assert!(
+                told.iter().any(|told| page.contains(told)),
+                "docs/wire.md does not tell of `{name}`"
+            );
+        }
+    }
 }

@@ -2,8 +2,8 @@
 use std::time::Duration;
 
 use quayhand_queue::{
-    Client, Done, Job, JobError, LARGEST_PAYLOAD_BYTES, Placement, Policy, Queue, QueueError,
-    RawJob, Source,
+    Client, Done, Job, JobError, KeyBy, LARGEST_PAYLOAD_BYTES, Placement, Policy, Queue,
+    QueueError, RawJob, Rule, Source, Target, Unique, UniqueMode,
 };
 use serde::{Deserialize, Serialize};
 
@@ -160,6 +160,134 @@ async fn plain_commands_enqueue_and_wake() {
 #[tokio::test]
 async fn the_script_enqueues_for_a_program_in_another_language() {
     let desk = Desk::in_redis().await;
+    let mut call = enqueue_call(&desk);
+    for id in ["a", "b"] {
+        let envelope = format!(r#"{{"id":"{id}","kind":"test","payload":[]}}"#);
+        call.arg(id).arg(0).arg("key").arg(60_000).arg(envelope);
+    }
+    let redis = crate::support::redis().await;
+    let answer: Vec<String> = redis.command("enqueue", &call).await.unwrap();
+    assert_eq!(answer, ["", "a"]);
+    assert_eq!(desk.take_ids(9).await, ["a"]);
+    let mut call = enqueue_call(&desk);
+    call.arg("");
+    for (id, priority, n) in [("low", -1, 1), ("high", 1, 2), ("left out", 1, 3)] {
+        let envelope = format!(r#"{{"id":"{id}","kind":"test","tenant":"t","payload":{n}}}"#);
+        call.arg(id)
+            .arg(0)
+            .arg(format!("key{priority}"))
+            .arg(60_000);
+        call.arg("replace").arg(priority).arg("t").arg(envelope);
+    }
+    let answer: Vec<String> = redis.command("enqueue", &call).await.unwrap();
+    assert_eq!(answer, ["", "", "high"]);
+    let taken = desk.take(9).await;
+    let ids: Vec<_> = taken.iter().map(|job| job.lease.id.as_str()).collect();
+    assert_eq!(ids, ["high", "low"]);
+    assert_eq!(taken[0].read().unwrap().payload.get(), "3", "replaced");
+}
+
+/// Who enqueues need not know what holds a kind back.
+#[tokio::test]
+async fn rules_and_pauses_hold_for_plain_commands_too() {
+    let policy = Policy::DEFAULT.limit(1, KeyBy::Tenant);
+    let desk = Desk {
+        rules: vec![Rule::of("test", &policy).unwrap()],
+        ..Desk::in_redis().await
+    };
+    let redis = crate::support::redis().await;
+    let key = |name: &str| format!("qh:{{{}}}:{name}", desk.queue);
+    for (id, tenant) in [("1", "a"), ("2", "a"), ("3", "b"), ("4", "c")] {
+        let envelope =
+            format!(r#"{{"payload":{{}},"tenant":"{tenant}","kind":"test","id":"{id}"}}"#);
+        let (mut set, mut push) = (redis::cmd("HSET"), redis::cmd("RPUSH"));
+        set.arg(key("jobs")).arg(id).arg(envelope);
+        push.arg(key("ready")).arg(id);
+        redis.command::<()>("set", &set).await.unwrap();
+        redis.command::<()>("push", &push).await.unwrap();
+    }
+    let target = Target::Tenant("c".to_owned());
+    desk.store
+        .pause(&desk.queue, &target, "ada", "")
+        .await
+        .unwrap();
+    assert_eq!(desk.take_ids(9).await, ["1", "3"]);
+}
+
+#[tokio::test]
+async fn a_placement_says_how_equal_jobs_are_kept_apart() {
+    let desk = Desk {
+        queue: Greet::QUEUE,
+        ..Desk::in_memory().await
+    };
+    let client = Client::new(desk.store.clone());
+    let put = async |name: &str, mode| {
+        let unique = Unique::new(mode, Duration::from_mins(1)).key("greeting");
+        let placement = Placement::default().unique(unique).tenant("7").priority(3);
+        client
+            .enqueue_placed(&greet(name), placement)
+            .await
+            .unwrap()
+    };
+    let first = put("ada", UniqueMode::Replace).await;
+    let second = put("bob", UniqueMode::Replace).await;
+    assert_eq!((second.id, second.is_new), (first.id, false));
+    let taken = desk.take(9).await[0].read().unwrap();
+    assert_eq!(taken.payload.get(), r#"{"name":"bob"}"#);
+    assert_eq!((taken.priority, taken.tenant.as_str()), (3, "7"));
+    assert!(
+        put("eve", UniqueMode::WhileQueued).await.is_new,
+        "the other runs"
+    );
+}
+
+/// The kind's own policy: what holds where a placement says nothing.
+#[derive(Serialize, Deserialize)]
+struct Recount {
+    namespace_id: i64,
+    because: String,
+}
+
+impl Job<()> for Recount {
+    const KIND: &'static str = "recount";
+    const ABOUT: &'static str = "Counts again.";
+    const QUEUE: Queue = Queue::new("client_policy");
+    const SOURCE: Source = Source::Derivable;
+    const POLICY: Policy = Policy::DEFAULT
+        .priority(-5)
+        .unique_for(Duration::from_mins(1))
+        .unique_by(KeyBy::Argument("namespace_id"));
+
+    async fn run(&self, (): &()) -> Result<Done, JobError> {
+        Ok(Done::default())
+    }
+}
+
+#[tokio::test]
+async fn a_kind_says_which_of_its_jobs_are_equal_and_how_urgent() {
+    let desk = Desk {
+        queue: Recount::QUEUE,
+        ..Desk::in_memory().await
+    };
+    let client = Client::new(desk.store.clone());
+    let put = async |namespace_id, because: &str| {
+        let because = because.to_owned();
+        let job = Recount {
+            namespace_id,
+            because,
+        };
+        client.enqueue(&job).await.unwrap().is_new
+    };
+    assert!(put(1, "push").await && !put(1, "delete").await && put(2, "push").await);
+    let envelope = desk.take(1).await[0].read().unwrap();
+    assert_eq!(
+        (envelope.priority, envelope.unique.as_str()),
+        (-5, "recount:1")
+    );
+}
+
+/// The script `enqueue` as a program in another language calls it.
+fn enqueue_call(desk: &Desk) -> redis::Cmd {
     let shared = include_str!("../../src/redis/scripts/prelude.lua");
     let lanes = include_str!("../../src/redis/scripts/lanes.lua");
     let verb = include_str!("../../src/redis/scripts/enqueue.lua");
@@ -171,12 +299,5 @@ async fn the_script_enqueues_for_a_program_in_another_language() {
     for name in names.split_whitespace() {
         call.arg(format!("qh:{{{}}}:{name}", desk.queue));
     }
-    for id in ["a", "b"] {
-        let envelope = format!(r#"{{"id":"{id}","kind":"test","payload":[]}}"#);
-        call.arg(id).arg(0).arg("key").arg(60_000).arg(envelope);
-    }
-    let redis = crate::support::redis().await;
-    let answer: Vec<String> = redis.command("enqueue", &call).await.unwrap();
-    assert_eq!(answer, ["", "a"]);
-    assert_eq!(desk.take_ids(9).await, ["a"]);
+    call
 }

@@ -266,17 +266,17 @@ pub(crate) fn now_ms() -> u64 {
 macro_rules! on_every_store {
     ($($name:ident),* $(,)?) => {
         mod redis {
-            $(#[tokio::test] async fn $name() { super::$name(crate::support::Desk::in_redis().await).await })*
+            $(#[tokio::test] async fn $name() { super::$name($crate::support::Desk::in_redis().await).await })*
         }
         mod cluster {
-            $(#[tokio::test] async fn $name() { super::$name(crate::support::Desk::in_cluster().await).await })*
+            $(#[tokio::test] async fn $name() { super::$name($crate::support::Desk::in_cluster().await).await })*
         }
         mod memory {
-            $(#[tokio::test] async fn $name() { super::$name(crate::support::Desk::in_memory().await).await })*
+            $(#[tokio::test] async fn $name() { super::$name($crate::support::Desk::in_memory().await).await })*
         }
 
         /// Runs every test of the suite, each at a desk of its own.
-        pub(crate) async fn every(desk: impl AsyncFn() -> crate::support::Desk) {
+        pub(crate) async fn every(desk: impl AsyncFn() -> $crate::support::Desk) {
             $($name(desk().await).await;)*
         }
     };
