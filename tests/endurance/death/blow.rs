@@ -22,9 +22,10 @@ const SOON: Duration = Duration::from_secs(30);
 /// Where an answer of storage is written down.
 pub(super) const SETTLE: Death = Death::At(Side::Before, &["delete from quayhand_tombstone where"]);
 
-/// Runs a point's step and kills it there, the `number`-th time (0 begins).
-pub(super) async fn kill(place: &Place, point: &Point, number: usize) {
-    let turn = 1 + number % point.turns;
+/// Runs a point's step and kills it there, on its `turn`-th pass (0 begins), as far as
+/// it has several.
+pub(super) async fn kill(place: &Place, point: &Point, turn: usize) {
+    let turn = 1 + turn % point.turns;
     match point.death {
         Death::At(..) => kill_at(place, point, point.death, turn).await,
         Death::WithFirstObject => kill_with_the_first_object(place, point).await,

@@ -14,9 +14,9 @@ use std::time::Instant;
 
 use futures::{StreamExt as _, stream};
 
-use crate::place::Left;
+use crate::place::Place;
 use points::{POINTS, Point};
-use round::Seen;
+use round::{Expected, SETTINGS, Seen};
 
 /// Rounds that run at the same time.
 const SIDE_BY_SIDE: usize = 2;
@@ -33,13 +33,15 @@ async fn death_at_any_step_loses_nothing_and_leaves_nothing_behind() {
     let rounds = std::env::var("QUAYHAND_DEATH_ROUNDS").map_or(1, |text| text.parse().unwrap());
     let started = Instant::now();
     let template = scene::template().await;
-    let (expected, baseline) = round::undisturbed(&template).await;
-    assert_eq!((baseline.leaked_after, baseline.early_deletes), (0, 0));
-    let planted = baseline.leaked_before;
-    let (template, expected) = (&template, &expected);
-    let lines = POINTS
-        .iter()
-        .map(|point| try_point(template, point, rounds, (expected, planted)));
+    let mut expected = Vec::new();
+    for settings in SETTINGS {
+        let one = round::undisturbed(&template, settings).await;
+        assert_eq!((one.seen.leaked_after, one.seen.early_deletes), (0, 0));
+        expected.push(one);
+    }
+    let (template, expected) = (&template, &expected[..]);
+    let lines = POINTS.iter();
+    let lines = lines.map(|point| try_point(template, point, rounds, expected));
     let lines: Vec<Line> = stream::iter(lines).buffered(SIDE_BY_SIDE).collect().await;
     show(&lines, started.elapsed().as_secs());
     for Line { point, seen, .. } in &lines {
@@ -53,7 +55,7 @@ async fn death_at_any_step_loses_nothing_and_leaves_nothing_behind() {
 async fn lost_tombstones_and_lost_objects_are_noticed() {
     let template = scene::template().await;
     round::losses_are_noticed(&template).await;
-    let (_, baseline) = round::undisturbed(&template).await;
+    let baseline = round::undisturbed(&template, SETTINGS[0]).await.seen;
     let committed = POINTS.iter().find(|point| point.name == "K3").unwrap();
     let seen = round::killed_and_robbed(&template, committed).await;
     assert!(seen.leaked_before > baseline.leaked_before, "{seen:?}");
@@ -65,15 +67,12 @@ async fn lost_tombstones_and_lost_objects_are_noticed() {
 }
 
 /// Kills at one point again and again; leaks that were planted are not counted.
-async fn try_point(
-    template: &crate::place::Place,
-    point: &Point,
-    rounds: usize,
-    (expected, planted): (&Left, usize),
-) -> Line {
+async fn try_point(template: &Place, point: &Point, rounds: usize, expected: &[Expected]) -> Line {
     let mut seen = Seen::default();
     for number in 0..rounds {
-        let one = round::killed(template, point, number, expected).await;
+        let (expected, turn) = (&expected[number % expected.len()], number / expected.len());
+        let one = round::killed(template, point, turn, expected).await;
+        let planted = expected.seen.leaked_before;
         seen.leaked_before += one.leaked_before.saturating_sub(planted);
         seen.leaked_after += one.leaked_after;
         seen.early_deletes += one.early_deletes;

@@ -33,7 +33,7 @@ pub(super) async fn template() -> Place {
     let server = PostgresServer::shared().await.unwrap();
     let database = unique_name("endurance");
     server.create_database(&database).await.unwrap();
-    let place = Place::new(database, SETTINGS).await;
+    let place = Place::new(database, SETTINGS[0]).await;
     place.program().run(&["migrate", "up"]).await.expect(0);
     let spec = RegistrySpec {
         repositories: 30,
