@@ -65,10 +65,16 @@ impl fmt::Debug for Settings {
 }
 
 /// The two ways to a container.
-#[derive(Debug)]
 struct Container {
     store: Arc<MicrosoftAzure>,
     client: HttpClient,
+}
+
+impl fmt::Debug for Container {
+    /// Shows nothing: `object_store` would show the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Container")
+    }
 }
 
 impl AzureEngine {

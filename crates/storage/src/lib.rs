@@ -18,6 +18,8 @@ mod path;
 mod prefix;
 mod s3;
 mod storage;
+#[cfg(test)]
+mod twin;
 mod uuid;
 
 pub use digest::{Digest, DigestError, DigestHasher, EMPTY_LAYER};

@@ -64,6 +64,13 @@ impl Role {
         }
     }
 
+    /// Leads to a test's server.
+    #[cfg(test)]
+    pub(super) fn at(mut self, endpoint: &str) -> Self {
+        endpoint.clone_into(&mut self.endpoint);
+        self
+    }
+
     async fn exchange(&self) -> Result<Current, Box<dyn std::error::Error + Send + Sync>> {
         let form = format!(
             "Action=AssumeRole&Version=2011-06-15&RoleSessionName=quayhand&RoleArn={}",

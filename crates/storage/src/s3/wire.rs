@@ -15,7 +15,6 @@ use sha2::Sha256;
 use crate::http::{Answer, Silence, exchange};
 
 /// What a request to a bucket needs.
-#[derive(Debug)]
 pub(super) struct Wire {
     pub(super) client: HttpClient,
     pub(super) credentials: AwsCredentialProvider,
