@@ -1,17 +1,19 @@
 //! A database that takes one registry after the other, and the collector at work on it.
+mod purges;
+
 use std::collections::BTreeSet;
 
 use futures::future::join_all;
 use quayhand_model::{
     Conn, Db, DbConfig, DbError, configure,
     gc::{self, Collected, DoomedObject, LeakKind, Rules, Work},
-    purge::{self, Ending, Loss},
+    purge::{self, Loss},
 };
 use quayhand_testkit::PostgresServer;
 use tokio_postgres::Client;
 
 use super::{
-    plan::{Order, Plan},
+    plan::{Plan, Stage},
     registry::Registry,
     snapshot::{Key, Reader, Snapshot},
 };
@@ -71,19 +73,19 @@ impl Laboratory {
         self.reader.read(&self.client).await
     }
 
-    /// Collects and purges, in the order of the plan.
-    pub(super) async fn collect(&self, plan: &Plan) -> Result<(), DbError> {
-        match plan.order {
-            Order::ExpireFirst => {
-                self.expire(plan).await?;
-                self.purge(plan).await?;
-            }
-            Order::PurgeFirst => {
-                self.purge(plan).await?;
-                self.expire(plan).await?;
-            }
-            Order::Together => {
-                let (expired, purged) = tokio::join!(self.expire(plan), self.purge(plan));
+    /// Passes a stage.
+    pub(super) async fn pass(&self, stage: Stage, plan: &Plan) -> Result<(), DbError> {
+        match stage {
+            Stage::Expiry => self.expire(plan).await?,
+            Stage::Repositories => self.purge_repositories(plan).await?,
+            Stage::Namespaces => self.purge_namespaces(plan).await?,
+            Stage::Leaks => self.sweep_leaks(plan).await?,
+            Stage::Together => {
+                let purge = async {
+                    self.purge_repositories(plan).await?;
+                    self.purge_namespaces(plan).await
+                };
+                let (expired, purged) = tokio::join!(self.expire(plan), purge);
                 expired.and(purged)?;
             }
         }
@@ -91,7 +93,7 @@ impl Laboratory {
     }
 
     /// Collects what expires, until a pass over all candidates changes nothing.
-    pub(super) async fn expire(&self, plan: &Plan) -> Result<(), DbError> {
+    async fn expire(&self, plan: &Plan) -> Result<(), DbError> {
         let rules = &plan.rules();
         loop {
             let hands = plan.deal(sweep::candidates(&self.db, rules).await);
@@ -102,7 +104,7 @@ impl Laboratory {
             }
             rows += self.settle_rechecks(rules).await?;
             if rows == 0 {
-                return self.settle_totals().await;
+                return Ok(());
             }
         }
     }
@@ -145,36 +147,8 @@ impl Laboratory {
         Ok(())
     }
 
-    /// Purges every repository that is marked for deletion.
-    pub(super) async fn purge(&self, plan: &Plan) -> Result<(), DbError> {
-        let (db, rules, at_most) = (&self.db, &plan.rules(), plan.at_most);
-        let marked = db.scope(async |conn| purge::marked_repositories(conn, 0, 100).await);
-        for id in marked.await?.into_iter().map(|one| one.id) {
-            for _ in 0..MANY {
-                let batch = self.attempt(async |tx| gc::purge_batch(tx, id, at_most, rules).await);
-                if !batch.await?.is_some_and(|batch| batch.more) {
-                    break;
-                }
-            }
-            let drop = async || {
-                self.attempt(async |tx| purge::drop_repository_rows(tx, id, at_most).await)
-                    .await
-            };
-            while drop().await? > 0 {}
-            let ended = self
-                .attempt(async |tx| purge::finish_repository(tx, id, rules).await)
-                .await?;
-            if ended != Ending::Purged {
-                return Err(DbError::Refused(format!(
-                    "repository {id} ended as {ended:?}"
-                )));
-            }
-        }
-        Ok(())
-    }
-
     /// Collects what nothing leads to, until a sweep finds nothing.
-    pub(super) async fn sweep_leaks(&self, plan: &Plan) -> Result<(), DbError> {
+    async fn sweep_leaks(&self, plan: &Plan) -> Result<(), DbError> {
         let rules = &plan.rules();
         for _ in 0..MANY {
             let mut found = 0;
@@ -222,19 +196,26 @@ impl Laboratory {
         }
     }
 
-    /// Says what collecting everything would delete.
-    pub(super) async fn preview_expiry(&self, plan: &Plan) -> Result<Announced, DbError> {
-        let rules = plan.rules();
-        let db = &self.db;
-        let loss = db.read_only_transaction(async |tx| gc::preview(tx, None, &rules).await);
-        Ok(announced(loss.await?))
-    }
-
-    /// Says what purging these repositories would delete, those that are marked.
-    pub(super) async fn preview_purge(&self, ids: &[i64]) -> Result<Announced, DbError> {
-        let db = &self.db;
-        let loss = db.read_only_transaction(async |tx| purge::preview_repositories(tx, ids).await);
-        Ok(announced(loss.await?))
+    /// Says what a stage would delete, if that can be asked.
+    pub(super) async fn preview(
+        &self,
+        stage: Stage,
+        plan: &Plan,
+        now: &Snapshot,
+    ) -> Result<Option<Announced>, DbError> {
+        let (db, rules) = (&self.db, plan.rules());
+        let repositories: Vec<_> = now.table("repository").map(|(id, _)| id).collect();
+        let deleted = now.table("deletednamespace");
+        let deleted: Vec<_> = deleted.map(|(_, row)| row.int("namespace_id")).collect();
+        let loss = db.read_only_transaction(async |tx| match stage {
+            Stage::Expiry => gc::preview(tx, None, &rules).await.map(Some),
+            Stage::Repositories => purge::preview_repositories(tx, &repositories)
+                .await
+                .map(Some),
+            Stage::Namespaces => purge::preview_namespaces(tx, &deleted).await.map(Some),
+            Stage::Together | Stage::Leaks => Ok::<_, DbError>(None),
+        });
+        Ok(loss.await?.map(announced))
     }
 }
 

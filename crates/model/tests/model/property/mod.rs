@@ -1,7 +1,9 @@
-//! Any small registry: the collector and the purge leave, in every table, what a slow reading
-//! of the rules leaves, whatever the size of batches, their order and what runs beside them.
+//! Any small registry: the collector, purges and the sweep of leaks leave, in every table,
+//! what a slow reading of the rules leaves, whatever the size of batches, their order and what
+//! runs beside them.
 //!
-//! - `registry.rs`, `strategies.rs`, `rows.rs`: what is drawn, and how it is written down
+//! - `registry.rs`, `strategies.rs`, `rows.rs`, `rows/`: what is drawn, and how it is written
+//!   down
 //! - `plan.rs`, `laboratory.rs`: how it is collected
 //! - `snapshot.rs`, `oracle/`: what is left, and what should be
 //!
@@ -30,7 +32,7 @@ use quayhand_model::gc::DoomedObject;
 
 use laboratory::{Announced, Laboratory};
 use oracle::{Mode, Rule, State};
-use plan::{Order, Plan};
+use plan::Plan;
 use registry::Registry;
 use snapshot::{Snapshot, Tombstone};
 
@@ -106,79 +108,52 @@ fn leaves_what_the_rules_leave_whatever_the_registry() {
     );
 }
 
-/// Collects a registry and says what is not as the rules have it, step by step.
+/// Collects a registry and says what is not as the rules have it, stage by stage.
 async fn compare(laboratory: &Laboratory, (registry, plan): &Case) -> Result<(), String> {
-    let before = laboratory.load(registry).await?;
+    let mut before = laboratory.load(registry).await?;
     let mut state = State::read(&before, plan.mode());
-    let failed = |error| format!("failed: {error:?}");
-    let after_first = match plan.order {
-        Order::Together => before,
-        Order::ExpireFirst => {
-            let announced = laboratory.preview_expiry(plan).await.map_err(failed)?;
-            state.expire();
-            laboratory.expire(plan).await.map_err(failed)?;
-            check(laboratory, &before, &state, Some(&announced)).await?
+    for stage in &plan.stages {
+        let failed = |error| format!("{stage:?} failed: {error:?}");
+        let announced = laboratory.preview(*stage, plan, &before).await;
+        let announced = announced.map_err(failed)?;
+        let buried = state.tombstones();
+        laboratory.pass(*stage, plan).await.map_err(failed)?;
+        state.pass(*stage);
+        let expected = state.applied_to(&before);
+        let left = laboratory.read().await;
+        let mut differences = left.differs_from(&expected);
+        if let Some(announced) = announced {
+            let objects = objects_that_go(&left, &state, buried);
+            differences.extend(misjudged(&before, &left, &objects, &announced));
         }
-        Order::PurgeFirst => {
-            let ids: Vec<_> = before.table("repository").map(|(id, _)| id).collect();
-            let announced = laboratory.preview_purge(&ids).await.map_err(failed)?;
-            state.purge();
-            laboratory.purge(plan).await.map_err(failed)?;
-            check(laboratory, &before, &state, Some(&announced)).await?
+        if !differences.is_empty() {
+            return Err(format!("after {stage:?}:\n{}", differences.join("\n")));
         }
-    };
-    laboratory.collect(plan).await.map_err(failed)?;
-    state.expire();
-    state.purge();
-    let after_both = check(laboratory, &after_first, &state, None).await?;
-    laboratory.sweep_leaks(plan).await.map_err(failed)?;
-    state.sweep_leaks();
-    check(laboratory, &after_both, &state, None).await?;
+        before = left;
+    }
     Ok(())
 }
 
-/// Compares the database with what the rules leave of `before`, and what had been announced
-/// with what went; returns what is there.
-async fn check(
-    laboratory: &Laboratory,
+/// Names the rows and objects that went without having been announced, and those that did not.
+fn misjudged(
     before: &Snapshot,
-    state: &State,
-    announced: Option<&Announced>,
-) -> Result<Snapshot, String> {
-    let expected = state.applied_to(before);
-    let left = laboratory.read().await;
-    let mut differences = left.differs_from(&expected);
-    if let Some(announced) = announced {
-        differences.extend(misjudged(before, &left, announced));
-        let objects = objects_that_go(&left, state);
-        let said: BTreeSet<_> = announced.objects.iter().cloned().collect();
-        if said != objects {
-            differences.push(format!(
-                "the preview says that {said:?} go, the rules {objects:?}"
-            ));
-        }
-    }
-    if differences.is_empty() {
-        Ok(left)
-    } else {
-        Err(differences.join("\n"))
-    }
-}
-
-/// Names the rows that went without having been announced, and those that did not.
-fn misjudged(before: &Snapshot, left: &Snapshot, announced: &Announced) -> Vec<String> {
-    let gone = before
-        .rows
-        .keys()
-        .filter(|key| !left.rows.contains_key(*key));
+    left: &Snapshot,
+    objects: &BTreeSet<DoomedObject>,
+    announced: &Announced,
+) -> Vec<String> {
+    let rows = before.rows.keys();
+    let gone = rows.filter(|key| !left.rows.contains_key(*key));
     let gone: BTreeSet<_> = gone.cloned().collect();
     let wrong = gone.symmetric_difference(&announced.rows);
-    wrong
-        .map(|(table, id)| format!("the preview misjudges {table} {id}"))
-        .collect()
+    let rows = wrong.map(|(table, id)| format!("the preview misjudges {table} {id}"));
+    let said: BTreeSet<_> = announced.objects.iter().cloned().collect();
+    let wrong = said.symmetric_difference(objects);
+    let objects = wrong.map(|object| format!("the preview misjudges {object:?}"));
+    rows.chain(objects).collect()
 }
 
-fn objects_that_go(left: &Snapshot, state: &State) -> BTreeSet<DoomedObject> {
+/// Returns the objects whose tombstones came after the first so many and that go in time.
+fn objects_that_go(left: &Snapshot, state: &State, first: usize) -> BTreeSet<DoomedObject> {
     let location = |id: i64| {
         let mut locations = left.table("imagestoragelocation");
         locations
@@ -192,7 +167,11 @@ fn objects_that_go(left: &Snapshot, state: &State) -> BTreeSet<DoomedObject> {
         digest: quayhand_model::tombstone::sha256_bytes(&tombstone.checksum).unwrap(),
         legacy_uuid: tombstone.legacy_uuid,
     };
-    state.objects_that_go().into_iter().map(object).collect()
+    state
+        .objects_that_go(first)
+        .into_iter()
+        .map(object)
+        .collect()
 }
 
 /// A comparison that could not fail would show nothing: with any one rule taken out of the
@@ -210,7 +189,9 @@ fn every_rule_makes_a_difference() {
         let (registry, plan) = strategy.new_tree(&mut runner(drawn)).unwrap().current();
         let (before, left) = runtime.block_on(async {
             let before = laboratory.load(&registry).await.unwrap();
-            laboratory.collect(&plan).await.unwrap();
+            for stage in &plan.stages {
+                laboratory.pass(*stage, &plan).await.unwrap();
+            }
             (before, laboratory.read().await)
         });
         let agrees = |rule: Option<Rule>| {
@@ -219,8 +200,9 @@ fn every_rule_makes_a_difference() {
                 ..plan.mode()
             };
             let mut state = State::read(&before, mode);
-            state.expire();
-            state.purge();
+            for stage in &plan.stages {
+                state.pass(*stage);
+            }
             left.differs_from(&state.applied_to(&before)).is_empty()
         };
         assert!(agrees(None), "registry {drawn}");

@@ -5,11 +5,11 @@ use quayhand_model::gc::{Quota, Rules};
 use super::{oracle::Mode, registry::NOW_MS};
 
 /// What is drawn beside the registry.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) immutable_stays: bool,
     pub(super) quota: Quota,
-    pub(super) order: Order,
+    pub(super) stages: Vec<Stage>,
     /// Rows a batch takes.
     pub(super) at_most: u32,
     /// Batches that run side by side.
@@ -20,33 +20,45 @@ pub(super) struct Plan {
     pub(super) shuffle: u64,
 }
 
-/// What comes first: what expires, or what is marked for deletion.
+/// One thing that is done to a registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
-    ExpireFirst,
-    PurgeFirst,
+pub(super) enum Stage {
+    /// What expires goes.
+    Expiry,
+    /// Repositories that are marked for deletion go.
+    Repositories,
+    /// Deleted namespaces go.
+    Namespaces,
+    /// All three, side by side.
     Together,
+    /// What nothing leads to goes.
+    Leaks,
 }
 
 impl Plan {
     pub(super) fn any() -> impl Strategy<Value = Self> {
         let subtract = |suppress_failures| Quota::Subtract { suppress_failures };
         let quotas = vec![Quota::Keep, Quota::Reset, subtract(false), subtract(true)];
-        let orders = vec![Order::ExpireFirst, Order::PurgeFirst, Order::Together];
+        let stages = vec![Stage::Expiry, Stage::Repositories, Stage::Namespaces];
+        let stages = prop_oneof![
+            1 => Just(stages.clone()).prop_shuffle(),
+            1 => Just(stages).prop_shuffle().prop_map(with_leaks),
+            1 => Just(with_leaks(vec![Stage::Together])),
+        ];
         (
             any::<bool>(),
             prop::sample::select(quotas),
-            prop::sample::select(orders),
+            stages,
             prop::sample::select(vec![1, 7, 50, 1_000]),
             1..3_usize,
             any::<bool>(),
             0..1_000_u64,
         )
             .prop_map(
-                |(immutable_stays, quota, order, at_most, lanes, is_alone, shuffle)| Self {
+                |(immutable_stays, quota, stages, at_most, lanes, is_alone, shuffle)| Self {
                     immutable_stays,
                     quota,
-                    order,
+                    stages,
                     at_most,
                     lanes,
                     is_alone,
@@ -93,4 +105,10 @@ impl Plan {
         };
         (0..self.lanes).map(hand).map(lists).collect()
     }
+}
+
+/// Ends with a sweep of the leaks, which takes what the stages before it left.
+fn with_leaks(mut stages: Vec<Stage>) -> Vec<Stage> {
+    stages.push(Stage::Leaks);
+    stages
 }

@@ -26,6 +26,8 @@ pub(super) struct Namespace {
     pub(super) window_s: i64,
     pub(super) enabled: bool,
     pub(super) robot: bool,
+    /// Its owner wants it deleted; it is disabled then.
+    pub(super) deleted: bool,
     pub(super) total: Option<Total>,
 }
 

@@ -60,6 +60,13 @@ impl Registry {
             let table = "quotanamespacesize (id, namespace_user_id, size_bytes, \
                          backfill_start_ms, backfill_complete)";
             rows.add_total(table, id, namespace.total.as_ref());
+            if namespace.deleted {
+                rows.add(
+                    "deletednamespace (id, namespace_id, marked, original_username, \
+                     original_email)",
+                    format!("{id}, {id}, 'epoch', 'was{at}', 'was{at}@example.com'"),
+                );
+            }
         }
     }
 

@@ -31,14 +31,15 @@ fn namespace() -> impl Strategy<Value = Namespace> {
         LONGEST_WINDOW_S + 1,
     ];
     let window_s = prop_oneof![6 => usual, 1 => prop::sample::select(absurd)];
-    (window_s, often(0.85), often(0.1), total()).prop_map(|(window_s, enabled, robot, total)| {
-        Namespace {
+    (window_s, often(0.85), often(0.1), often(0.15), total()).prop_map(
+        |(window_s, enabled, robot, deleted, total)| Namespace {
             window_s,
-            enabled,
+            enabled: enabled && !deleted,
             robot,
+            deleted,
             total,
-        }
-    })
+        },
+    )
 }
 
 fn total() -> impl Strategy<Value = Option<Total>> {

@@ -57,9 +57,9 @@ impl State {
         });
     }
 
-    /// Returns the objects that go once their tombstones are old enough: those whose checksum
-    /// is a sha256 that no row has any more.
-    pub(in super::super) fn objects_that_go(&self) -> BTreeSet<Tombstone> {
+    /// Returns the objects that go once their tombstones, without the first so many, are old
+    /// enough: those whose checksum is a sha256 that no row has any more.
+    pub(in super::super) fn objects_that_go(&self, first: usize) -> BTreeSet<Tombstone> {
         let in_use = |tombstone: &&Tombstone| {
             let mut rows = self.blobs.values();
             rows.any(|blob| blob.checksum.as_ref() == Some(&tombstone.checksum))
@@ -67,6 +67,7 @@ impl State {
         let usable = self
             .tombstones
             .iter()
+            .skip(first)
             .filter(|one| !one.checksum.starts_with("text:"));
         usable.filter(|one| !in_use(one)).cloned().collect()
     }

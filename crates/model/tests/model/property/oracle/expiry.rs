@@ -8,7 +8,7 @@ use crate::property::registry::{LONGEST_WINDOW_S, NOW_MS};
 
 impl State {
     /// Collects the garbage of every repository that may be collected.
-    pub(in super::super) fn expire(&mut self) {
+    pub(super) fn expire(&mut self) {
         let ids: Vec<_> = self.repositories.keys().copied().collect();
         for repository in ids {
             if let Some(owner) = self.owner_of_collected(repository) {

@@ -5,7 +5,7 @@ use super::{State, manifests::Context};
 impl State {
     /// Collects everything that nothing holds, again and again until nothing changes. Manifests
     /// of a disabled owner and of a repository that is marked for deletion stay.
-    pub(in super::super) fn sweep_leaks(&mut self) {
+    pub(super) fn sweep_leaks(&mut self) {
         let context = Context {
             manifests: self.manifests_looked_at(),
             labels: self.labels.clone(),

@@ -24,5 +24,25 @@ mod totals;
 pub(super) use rule::{Mode, Rule};
 pub(super) use state::State;
 
+use super::plan::Stage;
+
 /// The time of a run, as it is and as a row's JSON text has it.
 pub(super) const NOW_TEXT: &str = "2001-09-09T01:46:40.001";
+
+impl State {
+    /// Does to the rows what a stage should do to the database.
+    pub(super) fn pass(&mut self, stage: Stage) {
+        match stage {
+            Stage::Expiry => self.expire(),
+            Stage::Repositories => self.purge_repositories(),
+            Stage::Namespaces => self.purge_namespaces(),
+            Stage::Leaks => self.sweep_leaks(),
+            // What is left does not depend on the order.
+            Stage::Together => {
+                self.expire();
+                self.purge_repositories();
+                self.purge_namespaces();
+            }
+        }
+    }
+}

@@ -1,14 +1,34 @@
 //! What goes with a repository that is marked for deletion: everything of it, whatever its
-//! age, its immutability and what refers to it from inside.
+//! age, its immutability and what refers to it from inside. With a deleted namespace all its
+//! repositories go, and what hangs on its row.
 use super::{Rule, State, manifests::Context};
 
 impl State {
     /// Purges every repository that is marked for deletion.
-    pub(in super::super) fn purge(&mut self) {
+    pub(super) fn purge_repositories(&mut self) {
         let marked = self.repositories.iter().filter(|(_, one)| one.state == 3);
         let marked: Vec<_> = marked.map(|(id, _)| *id).collect();
         for repository in marked {
             self.purge_repository(repository);
+        }
+    }
+
+    /// Purges every namespace that was deleted.
+    pub(super) fn purge_namespaces(&mut self) {
+        let markers = self
+            .others
+            .iter()
+            .filter(|(key, _)| key.0 == "deletednamespace");
+        for namespace in markers.filter_map(|(_, of)| of.user).collect::<Vec<_>>() {
+            let repositories = self.repositories.iter();
+            let mine = repositories.filter(|(_, one)| one.owner == Some(namespace));
+            for repository in mine.map(|(id, _)| *id).collect::<Vec<_>>() {
+                self.purge_repository(repository);
+            }
+            self.namespace_totals
+                .retain(|_, total| total.of != namespace);
+            self.others.retain(|_, of| of.user != Some(namespace));
+            self.users.remove(&namespace);
         }
     }
 
@@ -45,7 +65,7 @@ impl State {
         self.repository_totals.retain(|_, total| total.of != id);
         self.tag_pulls.retain(|_, of| of.0 != id);
         self.manifest_pulls.retain(|_, of| of.0 != id);
-        self.others.retain(|_, of| *of != id);
+        self.others.retain(|_, of| of.repository != Some(id));
         self.repositories.remove(&id);
     }
 }

@@ -1,7 +1,7 @@
 //! Reading a registry off a snapshot.
 use super::{
     Mode, State,
-    state::{Blob, Edge, Manifest, OTHERS, Repository, Table, Tag, Total, Upload, User},
+    state::{Blob, Edge, Manifest, OTHERS, Owners, Repository, Table, Tag, Total, Upload, User},
 };
 use crate::property::snapshot::Snapshot;
 
@@ -28,7 +28,13 @@ impl State {
         };
         let others = OTHERS.iter().flat_map(|table| {
             let rows = from.table(table);
-            rows.map(|(id, row)| (((*table).to_owned(), id), row.int("repository_id")))
+            rows.map(|(id, row)| {
+                let owners = Owners {
+                    repository: row.opt_int("repository_id"),
+                    user: row.opt_int("user_id").or(row.opt_int("namespace_id")),
+                };
+                (((*table).to_owned(), id), owners)
+            })
         });
         Self {
             mode,

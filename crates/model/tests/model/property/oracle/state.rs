@@ -7,12 +7,13 @@ use crate::property::snapshot::{Key, Snapshot, Tombstone};
 /// The rows of a table by their ids.
 pub(super) type Table<T> = BTreeMap<i64, T>;
 
-/// The tables that hang on a repository and go with it, and with nothing else.
-pub(super) const OTHERS: [&str; 4] = [
+/// The tables whose rows go with their repository or user, and with nothing else.
+pub(super) const OTHERS: [&str; 5] = [
     "repositorynotification",
     "star",
     "repositorypermission",
     "deletedrepository",
+    "deletednamespace",
 ];
 
 /// The rows that rules are about.
@@ -45,9 +46,15 @@ pub(in super::super) struct State {
     pub(super) notes: Table<i64>,
     pub(super) repository_totals: Table<Total>,
     pub(super) namespace_totals: Table<Total>,
-    /// Other rows, each with its repository.
-    pub(super) others: BTreeMap<Key, i64>,
+    /// Other rows, each with what it hangs on.
+    pub(super) others: BTreeMap<Key, Owners>,
     pub(super) tombstones: Vec<Tombstone>,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Owners {
+    pub(super) repository: Option<i64>,
+    pub(super) user: Option<i64>,
 }
 
 #[derive(Clone)]
@@ -111,6 +118,11 @@ pub(super) struct Total {
 }
 
 impl State {
+    /// Counts the tombstones that were written so far.
+    pub(in super::super) fn tombstones(&self) -> usize {
+        self.tombstones.len()
+    }
+
     /// Returns what the database should hold: the rows that are left, with the totals' new
     /// sizes, and everything that no rule is about as it was.
     pub(in super::super) fn applied_to(&self, before: &Snapshot) -> Snapshot {
@@ -147,11 +159,12 @@ impl State {
         after
     }
 
-    fn left(&self) -> [(&'static str, BTreeSet<i64>); 17] {
+    fn left(&self) -> [(&'static str, BTreeSet<i64>); 18] {
         fn ids<T>(table: &Table<T>) -> BTreeSet<i64> {
             table.keys().copied().collect()
         }
         [
+            ("user", ids(&self.users)),
             ("repository", ids(&self.repositories)),
             ("tag", ids(&self.tags)),
             ("manifest", ids(&self.manifests)),
