@@ -31,6 +31,7 @@ mod quay_config;
 mod quota;
 mod refusals;
 mod scene;
+mod schedule;
 mod tag_expiry;
 mod tombs;
 mod verify;

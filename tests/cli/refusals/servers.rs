@@ -69,13 +69,6 @@ pub(super) const CASES: &[Case] = &[
         &["Redis at `127.0.0.1:1`", "does not answer", "URL"],
     ),
     case(
-        "a Redis to enqueue in that does not answer",
-        &[NO_REDIS],
-        &["enqueue", "blob_gc"],
-        5,
-        &["Redis at `127.0.0.1:1`", "does not answer", "URL"],
-    ),
-    case(
         "a sweep that has nowhere to put its finds",
         &[NO_REDIS],
         &["job", "run", "tag_expiry_sweep"],

@@ -1,6 +1,7 @@
 //! What the supervisor promises: nothing lost, nothing burnt, nothing stuck.
 mod attempts;
 mod drain;
+mod entries;
 mod ledger;
 mod notify;
 mod orders;
