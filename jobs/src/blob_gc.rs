@@ -12,11 +12,13 @@
 //! passed by, and a missing object is done.
 mod hold;
 mod outcome;
+mod switches;
 
 use std::collections::BTreeSet;
 
 use model::tombstone::{self, Age, Tombstone};
 use quayhand_storage::Storage;
+pub use switches::{Guard, Switches};
 
 use self::{
     hold::Hold,
@@ -47,9 +49,13 @@ impl Job<Ctx> for BlobGc {
 
     async fn run(&self, ctx: &Ctx) -> Result<Done, JobError> {
         check_standalone(ctx).await?;
-        let age = Age::AtLeast {
-            grace: ctx.settings.tombstone_grace,
-            as_of_ms: ctx.options.as_of_ms,
+        let age = if ctx.options.switches.has(Guard::Grace) {
+            Age::AtLeast {
+                grace: ctx.settings.tombstone_grace,
+                as_of_ms: ctx.options.as_of_ms,
+            }
+        } else {
+            Age::Any
         };
         let mut removal = Removal::new(ctx, age)?;
         removal.run().await?;
@@ -141,6 +147,7 @@ impl<'a> Removal<'a> {
                 .await?;
             let Some(last) = tombstones.last() else { break };
             after = last.id;
+            self.ctx.options.switches.pause("taken").await;
             self.remove(tombstones).await?;
             self.ctx.options.progress.report(&Step {
                 done: &self.done,

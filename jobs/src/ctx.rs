@@ -67,6 +67,8 @@ pub struct Options {
     pub audit: Option<Audit>,
     /// Is told how far the run is.
     pub progress: Progress,
+    /// Lets tests pause `blob_gc` and take a guard away; does nothing in a release.
+    pub switches: crate::blob_gc::Switches,
 }
 
 /// Takes the counts of a run while it runs.

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// The parts of the page: each is held to the tests of one crate.
-const PARTS: [&str; 1] = ["Batches and purges"];
+const PARTS: [&str; 2] = ["Batches and purges", "Objects"];
 
 /// How one schedule came out, with every guard and with one guard away at a time.
 #[derive(Debug, Clone)]

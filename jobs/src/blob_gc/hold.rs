@@ -14,9 +14,12 @@ use quayhand_model::{
     tombstone::{self, Tombstone},
 };
 use quayhand_queue::{JobError, Locks, QueueError};
-use quayhand_storage::Storage;
+use quayhand_storage::{Deleted, Storage};
 
-use super::outcome::{Outcome, checksum, checksums};
+use super::{
+    Guard, Switches,
+    outcome::{Outcome, checksum, checksums},
+};
 use crate::Ctx;
 
 /// With less than this left of the hold, nothing more is sent.
@@ -55,10 +58,14 @@ impl Hold<'_> {
         let names: BTreeSet<_> = tombstones.iter().map(lock_name).collect();
         let names: Vec<_> = names.into_iter().collect();
         let until = self.until();
-        let held = locks
-            .try_acquire_many(&names, self.ctx.settings.blob_lock_ttl)
-            .await
-            .map_err(unavailable)?;
+        let held = if self.switches().has(Guard::DigestLock) {
+            let ttl = self.ctx.settings.blob_lock_ttl;
+            let taking = locks.try_acquire_many(&names, ttl);
+            taking.await.map_err(unavailable)?
+        } else {
+            Vec::new()
+        };
+        self.switches().pause("locked").await;
         let outcome = self.ask_and_send(locks, &held, tombstones, until).await;
         let releasing = locks.release_many(held);
         match tokio::time::timeout(RELEASE_PATIENCE, releasing).await {
@@ -81,12 +88,13 @@ impl Hold<'_> {
         until: Instant,
     ) -> Result<Outcome, JobError> {
         let all = tombstones.len();
-        let got: BTreeSet<_> = held.iter().map(quayhand_queue::Hold::name).collect();
-        tombstones.retain(|tombstone| got.contains(lock_name(tombstone).as_str()));
+        self.keep_held(&mut tombstones, held.iter());
         let present = self.present(&tombstones).await?;
-        let confirmed = locks.confirm_many(held).await.map_err(unavailable)?;
-        let got: BTreeSet<_> = confirmed.iter().map(|hold| hold.name()).collect();
-        tombstones.retain(|tombstone| got.contains(lock_name(tombstone).as_str()));
+        self.switches().pause("asked").await;
+        if self.switches().has(Guard::LocksAgain) {
+            let confirmed = locks.confirm_many(held).await.map_err(unavailable)?;
+            self.keep_held(&mut tombstones, confirmed.into_iter());
+        }
         let busy = all - tombstones.len();
         let ours = Ours {
             tombstones,
@@ -96,7 +104,22 @@ impl Hold<'_> {
         Ok(self.send(ours, busy).await)
     }
 
+    /// Keeps the tombstones whose lock is among those held.
+    fn keep_held<'h>(
+        &self,
+        tombstones: &mut Vec<Tombstone>,
+        held: impl Iterator<Item = &'h quayhand_queue::Hold>,
+    ) {
+        if self.switches().has(Guard::DigestLock) {
+            let names: BTreeSet<_> = held.map(quayhand_queue::Hold::name).collect();
+            tombstones.retain(|tombstone| names.contains(lock_name(tombstone).as_str()));
+        }
+    }
+
     async fn present(&self, tombstones: &[Tombstone]) -> Result<BTreeSet<String>, DbError> {
+        if !self.switches().has(Guard::RowsAgain) {
+            return Ok(BTreeSet::new());
+        }
         let checksums = checksums(tombstones);
         let checksums: Vec<_> = checksums.iter().map(String::as_str).collect();
         let db = &self.ctx.db;
@@ -120,7 +143,12 @@ impl Hold<'_> {
             .ctx
             .db
             .transaction(async |tx| {
-                let got = tombstone::fence(tx, &checksums).await?;
+                let fence = self.switches().has(Guard::Fence);
+                let got = if fence {
+                    tombstone::fence(tx, &checksums).await?
+                } else {
+                    checksums.iter().map(|&name| name.to_owned()).collect()
+                };
                 let present = tombstone::present(tx, &checksums).await?;
                 let free = tombstones.iter().filter(|t| got.contains(&checksum(t)));
                 let free: Vec<_> = free.cloned().collect();
@@ -139,7 +167,14 @@ impl Hold<'_> {
 
     /// Returns when a hold that begins now is over.
     fn until(&self) -> Instant {
+        if !self.switches().has(Guard::HoldEnd) {
+            return Instant::now() + Duration::from_hours(1);
+        }
         Instant::now() + self.ctx.settings.blob_hold
+    }
+
+    fn switches(&self) -> &Switches {
+        &self.ctx.options.switches
     }
 
     /// Sends the deletes, location by location, none after the hold's end.
@@ -155,17 +190,22 @@ impl Hold<'_> {
                 outcome.left.insert(why.to_owned());
                 break;
             }
+            self.switches().pause("sending").await;
             let paths: Vec<_> = objects.keys().copied().collect();
             let deleting = self.storage.delete(&location, &paths, ours.until.into());
             match deleting.await {
                 Ok(answers) => {
-                    for ((path, doom), answer) in objects.into_iter().zip(answers) {
+                    for ((path, doom), mut answer) in objects.into_iter().zip(answers) {
+                        if !self.switches().has(Guard::Confirmed) {
+                            answer = Deleted::NotFound;
+                        }
                         outcome.note(&location, path, doom, answer);
                     }
                 }
                 Err(error) => drop(outcome.left.insert(JobError::from(error).to_string())),
             }
         }
+        self.switches().pause("sent").await;
         outcome
     }
 }

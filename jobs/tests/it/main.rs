@@ -10,5 +10,6 @@ mod fairness;
 mod leak_sweep;
 mod pace;
 mod permission_recompute;
+mod races;
 mod scene;
 mod upload_cleanup;

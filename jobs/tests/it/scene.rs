@@ -59,6 +59,27 @@ impl Scene {
         Self::with_root(server, database, root).await
     }
 
+    /// Makes a registry without content, copied from one template.
+    pub(crate) async fn empty() -> Self {
+        let server = PostgresServer::shared().await.unwrap();
+        let template = server.template("jobs_empty", async |url| {
+            let db = configure(DbConfig::new(url))?;
+            migrate::up(&db, None).await?;
+            drop(db);
+            // The guard may keep its connection for a while; a template must have none.
+            let end = "select pg_terminate_backend(pid, 10000) from pg_stat_activity
+                        where datname = 'jobs_empty'";
+            Ok::<(), Box<dyn std::error::Error>>(server.execute("postgres", end).await?)
+        });
+        let template = template.await.unwrap();
+        let database = unique_name("job");
+        server
+            .create_database_from(&database, &template)
+            .await
+            .unwrap();
+        Self::with_root(server, database, tempfile::tempdir().unwrap()).await
+    }
+
     async fn around(server: &'static PostgresServer, database: String) -> Self {
         let db = configure(DbConfig::new(server.url(&database))).unwrap();
         migrate::up(&db, None).await.unwrap();

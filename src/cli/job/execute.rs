@@ -60,6 +60,7 @@ pub(super) async fn execute(
         as_of_ms: args.as_of.map(|time| time.timestamp_millis()),
         audit: args.audit.as_deref().map(open_audit).transpose()?,
         progress: bar.progress(),
+        ..Options::default()
     })?;
     check_schema(&ctx).await?;
     check_as_of(&ctx, args).await?;
