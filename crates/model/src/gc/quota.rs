@@ -96,15 +96,17 @@ impl Batch<'_> {
     /// what the rules say.
     pub(super) async fn settle_totals(&mut self, touched: &BTreeSet<i64>) -> Result<(), DbError> {
         match self.rules.quota {
-            Quota::Keep => Ok(()),
-            Quota::Reset => self.reset_totals(touched).await,
+            Quota::Keep => {}
+            Quota::Reset => self.reset_totals(touched).await?,
             Quota::Subtract {
                 suppress_failures: false,
-            } => self.subtract_freed().await,
+            } => self.subtract_freed().await?,
             Quota::Subtract {
                 suppress_failures: true,
-            } => self.try_subtract_freed().await,
+            } => self.try_subtract_freed().await?,
         }
+        self.rules.switches.pause("totals settled").await;
+        Ok(())
     }
 
     async fn reset_totals(&mut self, touched: &BTreeSet<i64>) -> Result<(), DbError> {
