@@ -11,8 +11,11 @@
 //!    other order would let a relay enqueue a finished job again without any crash.
 mod books;
 
-use quayhand_model::{outbox, schedule::Tick};
-use quayhand_queue::Envelope;
+use quayhand_model::{
+    Db, DbError, outbox,
+    schedule::{self, End, Tick},
+};
+use quayhand_queue::{Envelope, Shown};
 
 pub(crate) use books::{Books, kept};
 
@@ -42,6 +45,26 @@ impl Origin {
         let entry = kind.to_owned();
         Some(Self::Tick(Tick { entry, tick_ms }))
     }
+}
+
+/// Notes that an operator cancels a job, if it has a row: nobody enqueues it again then. To be
+/// called before the queue is told.
+///
+/// # Errors
+///
+/// [`DbError`] when the row could not be written; then the job would come back.
+pub async fn note_cancelled(db: &Db, job: &Shown, reason: &str) -> Result<(), DbError> {
+    let kind = job.envelope.as_ref().map_or("", |envelope| &envelope.kind);
+    let Some(origin) = Origin::of_id(kind, &job.id) else {
+        return Ok(());
+    };
+    let reason = kept(reason);
+    db.scope(async |conn| match &origin {
+        Origin::Outbox(id) => outbox::bury(conn, &[(id.as_str(), reason.as_str())]).await,
+        Origin::Tick(tick) => schedule::end(conn, std::slice::from_ref(tick), End::Dead).await,
+    })
+    .await?;
+    Ok(())
 }
 
 #[cfg(test)]
