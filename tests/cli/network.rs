@@ -44,6 +44,7 @@ fn program(scene: &Scene, storage: &Value) -> Quayhand {
         .env("QUAYHAND_STORAGE", storage.to_string())
 }
 
+#[expect(clippy::print_stdout, reason = "a figure beside what it is about")]
 #[tokio::test]
 async fn blob_gc_believes_only_what_the_server_names() {
     let _shared = shared_or_skip!();
