@@ -30,6 +30,7 @@ pub(super) async fn kill(place: &Place, point: &Point, turn: usize) {
         Death::At(..) => kill_at(place, point, point.death, turn).await,
         Death::WithFirstObject => kill_with_the_first_object(place, point).await,
         Death::WithHalfTheObjects => kill_with_half_the_objects(place, point).await,
+        Death::WithMultipartUpload => bucket::kill_aborting(place, point).await,
         Death::InBucket(bulk) => bucket::kill(place, point, bulk).await,
     }
 }

@@ -36,6 +36,8 @@ pub(super) enum Death {
     WithFirstObject,
     /// When some of the objects could be deleted and others not, before the answer is written down.
     WithHalfTheObjects,
+    /// When a bucket's server has aborted a multipart upload and not answered.
+    WithMultipartUpload,
     /// When a bucket's server has a bulk delete; what the server does with it.
     InBucket(Bulk),
 }
@@ -59,7 +61,7 @@ const TOMBSTONES_WRITTEN: &str = "insert into quayhand_tombstone (location_id, d
 const TOMBSTONES_REMOVED: &str = "delete from quayhand_tombstone where";
 
 /// All places, in the order of the work. Where a point has several sides, each is a line.
-pub(super) const POINTS: [Point; 16] = [
+pub(super) const POINTS: [Point; 17] = [
     Point {
         name: "K0",
         about: "tags deleted, inside the batch",
@@ -170,6 +172,13 @@ pub(super) const POINTS: [Point; 16] = [
         step: 1,
         turns: 1,
         death: at(Side::Before, &["delete from blobupload where"]),
+    },
+    Point {
+        name: "K8",
+        about: "a bucket's multipart upload aborted",
+        step: 1,
+        turns: 1,
+        death: Death::WithMultipartUpload,
     },
     Point {
         name: "K9",
