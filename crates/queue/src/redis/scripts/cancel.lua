@@ -8,7 +8,7 @@ local function unqueue(id)
   if gate then
     call('ZREM', key('park:' .. gate), id)
     call('HDEL', key('blocked'), id)
-    close_park(gate)
+    gates().close_park(gate)
     return true
   end
   if call('ZREM', DELAYED, id) == 1 then return true end

@@ -16,7 +16,7 @@ while #ids < most do
   local gate = call('ZRANGE', key('parks'), 0, 0)[1]
   if not gate then break end
   pop_from(key('park:' .. gate))
-  close_park(gate)
+  gates().close_park(gate)
 end
 if #ids > 0 then call('HDEL', key('blocked'), unpack(ids)) end
 forget(ids)

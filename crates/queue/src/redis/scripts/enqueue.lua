@@ -58,7 +58,7 @@ for at = first, #ARGV, width do
       -- Somebody must look again to learn when it is due.
       if delay < LONGEST_WAIT_MS then wakes = 1 end
     elseif lane ~= PLAIN then
-      line_up(key('fair'), id, lane, false)
+      lanes().line_up(key('fair'), id, lane, false)
       wakes = wakes + 1
     else
       ready[#ready + 1] = id

@@ -36,97 +36,117 @@ end
 if #ended > 0 then
   call('ZREM', LEASED, unpack(ended))
   call('HDEL', LEASES, unpack(ended))
-  release(ended)
+  if call('EXISTS', key('held')) == 1 then gates().release(ended) end
   queue_up(back, true)
   mark_again(back)
   call('HINCRBY', STATS, 'crashed', #ended)
   if buried > 0 then call('HINCRBY', STATS, 'dead', buried) end
 end
 
-local rules = {}
-for at = 5, #ARGV, 6 do
-  rules[ARGV[at]] = {
-    most = tonumber(ARGV[at + 1]), by = ARGV[at + 2],
-    starts = tonumber(ARGV[at + 3]), per = tonumber(ARGV[at + 4]), starts_by = ARGV[at + 5],
-  }
-end
-local has_pauses, has_cancels = false, false
+-- What stands between the line and the workers. Without rules, pauses and the like: nothing.
 local guarded = #ARGV > 4
-if guarded or call('EXISTS', key('pauses'), key('parks'), key('cancels')) > 0 then
+local is_paused, has_waiting_marks = false, false
+if guarded
+  or call('EXISTS', key('pauses'), key('parks'), key('cancels'), key('qmarks')) > 0 then
   guarded = true
-  has_pauses = call('EXISTS', key('pauses')) == 1
-  has_cancels = call('EXISTS', key('cancels')) == 1
+  is_paused = call('HEXISTS', key('pauses'), 'queue') == 1
+  has_waiting_marks = call('EXISTS', key('qmarks')) == 1
 end
-local is_paused = has_pauses and call('HEXISTS', key('pauses'), 'queue') == 1
 
--- Names the gate that a kind's rule puts before a job.
-local function gate_of(sort, by, job)
-  local how, what = string.match(by, '^(%a+):?(.*)$')
-  if how == 'name' then return sort .. ':=' .. what end
-  local value = ''
-  if how == 'tenant' then
-    value = job.tenant
-  elseif how == 'argument' and type(job.payload) == 'table' then
-    value = job.payload[what]
+-- Makes the function that says of a job whether it may be taken now.
+local function make_guard()
+  local has_pauses = call('EXISTS', key('pauses')) == 1
+  local has_cancels = call('EXISTS', key('cancels')) == 1
+  local rules = {}
+  for at = 5, #ARGV, 6 do
+    rules[ARGV[at]] = {
+      most = tonumber(ARGV[at + 1]), by = ARGV[at + 2],
+      starts = tonumber(ARGV[at + 3]), per = tonumber(ARGV[at + 4]), starts_by = ARGV[at + 5],
+    }
   end
-  if type(value) == 'number' then value = string.format('%.17g', value) end
-  if type(value) == 'boolean' then value = tostring(value) end
-  if type(value) ~= 'string' then value = '' end
-  if #value > 128 then value = redis.sha1hex(value) end
-  return sort .. ':' .. job.kind .. ':' .. value
-end
 
--- Parks a job that must not run now, else takes its place under limits and rates. Says whether it
--- may run.
-local function passes(id, envelope, ends)
-  -- What cannot be read is handed out, to be buried.
-  if #envelope > 300000 then return true end
-  local ok, job = pcall(cjson.decode, envelope)
-  if not ok or type(job) ~= 'table' or type(job.kind) ~= 'string' then return true end
-  if type(job.tenant) ~= 'string' then job.tenant = '' end
-  if has_pauses then
-    for _, name in ipairs({ 'kind:' .. job.kind, 'tenant:' .. job.tenant }) do
-      if call('HEXISTS', key('pauses'), name) == 1 then
-        park('pause:' .. name, id, FAR)
-        return false
+  -- Names the gate that a kind's rule puts before a job.
+  local function gate_of(sort, by, job)
+    local how, what = string.match(by, '^(%a+):?(.*)$')
+    if how == 'name' then return sort .. ':=' .. what end
+    local value = ''
+    if how == 'tenant' then
+      value = job.tenant
+    elseif how == 'argument' and type(job.payload) == 'table' then
+      value = job.payload[what]
+    end
+    if type(value) == 'number' then value = string.format('%.17g', value) end
+    if type(value) == 'boolean' then value = tostring(value) end
+    if type(value) ~= 'string' then value = '' end
+    if #value > 128 then value = redis.sha1hex(value) end
+    return sort .. ':' .. job.kind .. ':' .. value
+  end
+
+  -- Parks a job that must not run now, else takes its place under limits and rates. Says whether it
+  -- may run.
+  local function passes(id, envelope, ends)
+    if not has_pauses and #ARGV == 4 then return true end
+    -- What cannot be read is handed out, to be buried.
+    if #envelope > 300000 then return true end
+    local ok, job = pcall(cjson.decode, envelope)
+    if not ok or type(job) ~= 'table' or type(job.kind) ~= 'string' then return true end
+    if type(job.tenant) ~= 'string' then job.tenant = '' end
+    if has_pauses then
+      for _, name in ipairs({ 'kind:' .. job.kind, 'tenant:' .. job.tenant }) do
+        if call('HEXISTS', key('pauses'), name) == 1 then
+          gates().park('pause:' .. name, id, gates().FAR)
+          return false
+        end
       end
     end
+    local rule = rules[job.kind]
+    if not rule then return true end
+    local limit = rule.most > 0 and gate_of('limit', rule.by, job)
+    if limit and gates().free_slots(limit, rule.most) < 1 then
+      call('HSET', key('caps'), limit, rule.most)
+      gates().park(limit, id, gates().look_at(limit, rule.most))
+      return false
+    end
+    local rate = rule.starts > 0 and gate_of('rate', rule.starts_by, job)
+    if rate and gates().rate_wait(rate, rule.starts, rule.per) > 0 then
+      call('HSET', key('caps'), rate, rule.starts .. '/' .. lanes().whole(rule.per))
+      gates().park(rate, id, gates().look_at(rate, rule.starts, rule.per))
+      return false
+    end
+    if limit then
+      call('ZADD', key('hold:' .. limit), ends, id)
+      call('HSET', key('held'), id, limit)
+    end
+    if rate then
+      local full_at = math.max(now, tonumber(call('ZSCORE', key('rates'), rate) or 0))
+      call('ZADD', key('rates'), full_at + rule.per / rule.starts, rate)
+    end
+    return true
   end
-  local rule = rules[job.kind]
-  if not rule then return true end
-  local limit = rule.most > 0 and gate_of('limit', rule.by, job)
-  if limit and free_slots(limit, rule.most) < 1 then
-    call('HSET', key('caps'), limit, rule.most)
-    park(limit, id, look_at(limit, rule.most))
-    return false
-  end
-  local rate = rule.starts > 0 and gate_of('rate', rule.starts_by, job)
-  if rate and rate_wait(rate, rule.starts, rule.per) > 0 then
-    call('HSET', key('caps'), rate, rule.starts .. '/' .. whole(rule.per))
-    park(rate, id, look_at(rate, rule.starts, rule.per))
-    return false
-  end
-  if limit then
-    call('ZADD', key('hold:' .. limit), ends, id)
-    call('HSET', key('held'), id, limit)
-  end
-  if rate then
-    local full_at = math.max(now, tonumber(call('ZSCORE', key('rates'), rate) or 0))
-    call('ZADD', key('rates'), full_at + rule.per / rule.starts, rate)
-  end
-  return true
-end
 
--- Says whether a job was cancelled while it waited; then it is gone.
-local function was_cancelled(id)
-  local note = has_cancels and call('HGET', key('cancels'), id)
-  if not note then return false end
-  cancelled(id, note)
-  forget({ id })
-  return true
+  -- Says whether a job was cancelled while it waited; then it is gone.
+  local function was_cancelled(id)
+    local note = has_cancels and call('HGET', key('cancels'), id)
+    if not note then return false end
+    cancelled(id, note)
+    forget({ id })
+    return true
+  end
+
+  return function(id, envelope, ends)
+    return not was_cancelled(id) and passes(id, envelope, ends)
+  end
 end
+local may_run = guarded and make_guard()
 
 local answer, ends = { 0, recovered, buried }, now + lease_ms
+
+-- Jobs that keep equal ones out only while they wait give their unique key up.
+local function unmark_taken(ids)
+  for n, mark in ipairs(call('HMGET', key('qmarks'), unpack(ids))) do
+    if mark then unmark_key(string.match(mark, '^%d+:(.*)$'), ids[n]) end
+  end
+end
 
 -- Leases jobs; returns how many.
 local function lease(ids)
@@ -136,9 +156,7 @@ local function lease(ids)
   for at, id in ipairs(ids) do
     -- An id without a job was removed by hand.
     local envelope = envelopes[at]
-    if envelope and guarded and (was_cancelled(id) or not passes(id, envelope, ends)) then
-      envelope = false
-    end
+    if envelope and may_run and not may_run(id, envelope, ends) then envelope = false end
     if envelope then
       leased[#leased + 1] = ends
       leased[#leased + 1] = id
@@ -158,12 +176,12 @@ local function lease(ids)
   if #taken > 0 then
     call('ZADD', LEASED, unpack(leased))
     call('HSET', LEASES, unpack(leases))
-    unmark_taken(taken)
+    if has_waiting_marks then unmark_taken(taken) end
   end
   return #taken
 end
 
-if guarded and not is_paused then open_gates() end
+if guarded and not is_paused then gates().open() end
 local taken, looked, is_short = 0, 0, is_paused
 while not is_short and taken < wanted and looked <= wanted + 200 do
   local ids = take(wanted - taken)

@@ -68,12 +68,12 @@ end
 if #gone > 0 then
   call('ZREM', LEASED, unpack(gone))
   call('HDEL', LEASES, unpack(gone))
-  wakes = wakes + release(gone)
+  if call('EXISTS', key('held')) == 1 then wakes = wakes + gates().release(gone) end
 end
 forget(done)
 queue_up(ready, false)
 queue_up(front, true)
-for _, list in ipairs({ ready, front, delayed }) do mark_again(list) end
+mark_again(ready, front, delayed)
 for verb, n in pairs(counted) do call('HINCRBY', STATS, verb, n) end
 wake(#ready + #front + wakes)
 return answer

@@ -3,109 +3,119 @@
 -- built like `fair`. `parks` says when to look at a gate again, `blocked` which gate keeps a job,
 -- `caps` what a gate last let through (`most` or `most/per ms`). What runs under a limit is in
 -- `hold:<gate>` by the end of its lease, and in `held` by id; a rate is one time in `rates`.
-local FAR = 9e15
-local LONGEST_LOOK_MS = 10000
+local made_gates
+local function gates()
+  if made_gates then return made_gates end
+  local FAR = 9e15
+  local LONGEST_LOOK_MS = 10000
 
--- How many more jobs the gate lets run. Ends may be old: a lease that was renewed still counts, a
--- holder without a lease does not.
-local function free_slots(gate, most)
-  local holders = key('hold:' .. gate)
-  local held = call('ZCARD', holders)
-  if held >= most then
-    for _, id in ipairs(call('ZRANGE', holders, '-inf', now, 'BYSCORE', 'LIMIT', 0, 1000)) do
-      local ends = call('ZSCORE', LEASED, id)
-      if ends then
-        call('ZADD', holders, ends, id)
+  -- How many more jobs the gate lets run. Ends may be old: a lease that was renewed still counts, a
+  -- holder without a lease does not.
+  local function free_slots(gate, most)
+    local holders = key('hold:' .. gate)
+    local held = call('ZCARD', holders)
+    if held >= most then
+      for _, id in ipairs(call('ZRANGE', holders, '-inf', now, 'BYSCORE', 'LIMIT', 0, 1000)) do
+        local ends = call('ZSCORE', LEASED, id)
+        if ends then
+          call('ZADD', holders, ends, id)
+        else
+          call('ZREM', holders, id)
+          held = held - 1
+        end
+      end
+    end
+    return most - held
+  end
+
+  -- How long until a rate lets one more start: `most` in `per` ms, all of them at once at first.
+  local function rate_wait(gate, most, per)
+    local full_at = call('ZSCORE', key('rates'), gate)
+    if not full_at then return 0 end
+    return math.max(0, math.ceil(full_at - now - per + per / most))
+  end
+
+  -- How many a rate lets start now.
+  local function rate_room(gate, most, per)
+    local full_at = tonumber(call('ZSCORE', key('rates'), gate) or 0)
+    return math.floor((per - math.max(0, full_at - now)) * most / per + 1e-6)
+  end
+
+  local function park(gate, id, look_at)
+    lanes().line_up(key('park:' .. gate), id, call('HGET', key('lanes'), id) or PLAIN, false)
+    call('HSET', key('blocked'), id, gate)
+    call('ZADD', key('parks'), look_at, gate)
+  end
+
+  -- Forgets a park that is empty.
+  local function close_park(gate)
+    local set = key('park:' .. gate)
+    if call('EXISTS', set) == 1 then return end
+    call('DEL', set .. ':rounds')
+    call('ZREM', key('parks'), gate)
+    call('HDEL', key('caps'), gate)
+  end
+
+  -- Lets up to `most` jobs out of a park; returns how many.
+  local function unpark(gate, most, at_front)
+    if most < 1 then return 0 end
+    local ids = lanes().serve(key('park:' .. gate), most)
+    if #ids > 0 then
+      call('HDEL', key('blocked'), unpack(ids))
+      queue_up(ids, at_front)
+    end
+    close_park(gate)
+    return #ids
+  end
+
+  -- Frees what jobs held whose leases end; lets the next ones out. Returns how many.
+  local function release(ids)
+    if #ids == 0 or call('EXISTS', key('held')) == 0 then return 0 end
+    local out = 0
+    for n, gate in ipairs(call('HMGET', key('held'), unpack(ids))) do
+      if gate then
+        call('HDEL', key('held'), ids[n])
+        call('ZREM', key('hold:' .. gate), ids[n])
+        local most = call('HGET', key('caps'), gate)
+        if most then out = out + unpark(gate, math.min(1, free_slots(gate, tonumber(most))), true) end
+      end
+    end
+    return out
+  end
+
+  -- When a gate is to be looked at again, after what it lets out now was let out.
+  local function look_at(gate, most, per)
+    if per then return now + math.max(1, rate_wait(gate, most, per)) end
+    local first = call('ZRANGE', key('hold:' .. gate), 0, 0, 'WITHSCORES')
+    return math.min(now + LONGEST_LOOK_MS, math.max(now + 200, tonumber(first[2] or 0)))
+  end
+
+  -- Looks at some gates whose time has come.
+  local function open_gates()
+    local parks = key('parks')
+    for _, gate in ipairs(call('ZRANGE', parks, '-inf', now, 'BYSCORE', 'LIMIT', 0, 10)) do
+      local paused = string.match(gate, '^pause:(.*)$')
+      if paused then
+        if call('HEXISTS', key('pauses'), paused) == 1 then
+          call('ZADD', parks, FAR, gate)
+        else
+          unpark(gate, 500, false)
+        end
       else
-        call('ZREM', holders, id)
-        held = held - 1
+        local most, per = string.match(call('HGET', key('caps'), gate) or '1', '^(%d+)/?(%d*)$')
+        most, per = tonumber(most), tonumber(per)
+        local room = per and rate_room(gate, most, per) or free_slots(gate, most)
+        unpark(gate, math.min(room, 100), true)
+        -- Those let out may be held up by another gate: then the others are let out soon.
+        local again = room > 0 and now + 1000 or look_at(gate, most, per)
+        call('ZADD', parks, 'XX', again, gate)
       end
     end
   end
-  return most - held
-end
 
--- How long until a rate lets one more start: `most` in `per` ms, all of them at once at first.
-local function rate_wait(gate, most, per)
-  local full_at = call('ZSCORE', key('rates'), gate)
-  if not full_at then return 0 end
-  return math.max(0, math.ceil(full_at - now - per + per / most))
-end
-
--- How many a rate lets start now.
-local function rate_room(gate, most, per)
-  local full_at = tonumber(call('ZSCORE', key('rates'), gate) or 0)
-  return math.floor((per - math.max(0, full_at - now)) * most / per + 1e-6)
-end
-
-local function park(gate, id, look_at)
-  line_up(key('park:' .. gate), id, call('HGET', key('lanes'), id) or PLAIN, false)
-  call('HSET', key('blocked'), id, gate)
-  call('ZADD', key('parks'), look_at, gate)
-end
-
--- Forgets a park that is empty.
-local function close_park(gate)
-  local set = key('park:' .. gate)
-  if call('EXISTS', set) == 1 then return end
-  call('DEL', set .. ':rounds')
-  call('ZREM', key('parks'), gate)
-  call('HDEL', key('caps'), gate)
-end
-
--- Lets up to `most` jobs out of a park; returns how many.
-local function unpark(gate, most, at_front)
-  if most < 1 then return 0 end
-  local ids = serve(key('park:' .. gate), most)
-  if #ids > 0 then
-    call('HDEL', key('blocked'), unpack(ids))
-    queue_up(ids, at_front)
-  end
-  close_park(gate)
-  return #ids
-end
-
--- Frees what jobs held whose leases end; lets the next ones out. Returns how many.
-local function release(ids)
-  if #ids == 0 or call('EXISTS', key('held')) == 0 then return 0 end
-  local out = 0
-  for n, gate in ipairs(call('HMGET', key('held'), unpack(ids))) do
-    if gate then
-      call('HDEL', key('held'), ids[n])
-      call('ZREM', key('hold:' .. gate), ids[n])
-      local most = call('HGET', key('caps'), gate)
-      if most then out = out + unpark(gate, math.min(1, free_slots(gate, tonumber(most))), true) end
-    end
-  end
-  return out
-end
-
--- When a gate is to be looked at again, after what it lets out now was let out.
-local function look_at(gate, most, per)
-  if per then return now + math.max(1, rate_wait(gate, most, per)) end
-  local first = call('ZRANGE', key('hold:' .. gate), 0, 0, 'WITHSCORES')
-  return math.min(now + LONGEST_LOOK_MS, math.max(now + 200, tonumber(first[2] or 0)))
-end
-
--- Looks at some gates whose time has come.
-local function open_gates()
-  local parks = key('parks')
-  for _, gate in ipairs(call('ZRANGE', parks, '-inf', now, 'BYSCORE', 'LIMIT', 0, 10)) do
-    local paused = string.match(gate, '^pause:(.*)$')
-    if paused then
-      if call('HEXISTS', key('pauses'), paused) == 1 then
-        call('ZADD', parks, FAR, gate)
-      else
-        unpark(gate, 500, false)
-      end
-    else
-      local most, per = string.match(call('HGET', key('caps'), gate) or '1', '^(%d+)/?(%d*)$')
-      most, per = tonumber(most), tonumber(per)
-      local room = per and rate_room(gate, most, per) or free_slots(gate, most)
-      unpark(gate, math.min(room, 100), true)
-      -- Those let out may be held up by another gate: then the others are let out soon.
-      local again = room > 0 and now + 1000 or look_at(gate, most, per)
-      call('ZADD', parks, 'XX', again, gate)
-    end
-  end
+  made_gates = {
+    FAR = FAR, free_slots = free_slots, rate_wait = rate_wait, park = park,
+    close_park = close_park, release = release, look_at = look_at, open = open_gates,
+  }
+  return made_gates
 end

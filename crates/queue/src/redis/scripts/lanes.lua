@@ -3,94 +3,110 @@
 -- priority, then by round: each lane has one job in a round, so tenants take turns. A lane's last
 -- round, and as `v<priority>` the round that is being served, are in `fair:rounds`. Jobs that are
 -- parked (see gates.lua) wait in sets of the same build.
-local RANK = 1e13 -- rounds that fit one priority
 local PLAIN = '0:'
 
-local function whole(number) return string.format('%.0f', number) end
+-- What queues with lanes need; made when one does, so that others pay nothing.
+local made_lanes
+local function lanes()
+  if made_lanes then return made_lanes end
+  local RANK = 1e13 -- rounds that fit one priority
 
--- Puts one job in line; at the front means in the round that is being served.
-local function line_up(set, id, lane, at_front)
-  local priority = tonumber(string.match(lane, '^(-?%d+):'))
-  local rounds = set .. ':rounds'
-  local score = tonumber(call('ZSCORE', rounds, 'v' .. priority) or 0 - priority * RANK)
-  if not at_front then
-    local last = call('ZSCORE', rounds, lane)
-    if last then score = math.max(score, last + 1) end
-    call('ZADD', rounds, score, lane)
+  local function whole(number) return string.format('%.0f', number) end
+
+  -- Puts one job in line; at the front means in the round that is being served.
+  local function line_up(set, id, lane, at_front)
+    local priority = tonumber(string.match(lane, '^(-?%d+):'))
+    local rounds = set .. ':rounds'
+    local score = tonumber(call('ZSCORE', rounds, 'v' .. priority) or 0 - priority * RANK)
+    if not at_front then
+      local last = call('ZSCORE', rounds, lane)
+      if last then score = math.max(score, last + 1) end
+      call('ZADD', rounds, score, lane)
+    end
+    call('ZADD', set, score, id)
   end
-  call('ZADD', set, score, id)
-end
 
--- Notes which rounds are served now, by priority, and forgets lanes that were served before and
--- have nothing left.
-local function note_served(set, served, most)
-  local rounds = set .. ':rounds'
-  if call('EXISTS', set) == 0 then
-    call('DEL', rounds)
-    return
-  end
-  for priority, score in pairs(served) do
-    call('ZADD', rounds, score, 'v' .. priority)
-    local past = call('ZRANGE', rounds, whole(0 - priority * RANK), '(' .. whole(score), 'BYSCORE',
-      'LIMIT', 0, 2 * most + 10)
-    if #past > 0 then call('ZREM', rounds, unpack(past)) end
-  end
-end
-
--- Which priority a score belongs to.
-local function priority_of(score) return 0 - math.floor(score / RANK) end
-
--- Takes the first `most` jobs of one set.
-local function serve(set, most)
-  local popped, ids, served = call('ZPOPMIN', set, most), {}, {}
-  for at = 1, #popped, 2 do
-    local score = tonumber(popped[at + 1])
-    ids[#ids + 1] = popped[at]
-    served[priority_of(score)] = score
-  end
-  note_served(set, served, most)
-  return ids
-end
-
--- The first `most` jobs of the whole line: ids, how many of them are in `fair`, how many in
--- READY, and which rounds are served when they are taken.
-local function first_in_line(most)
-  local fair = call('ZRANGE', key('fair'), 0, most - 1, 'WITHSCORES')
-  local plain = call('LRANGE', READY, 0, most - 1)
-  local rounds = key('fair:rounds')
-  local round = tonumber(call('ZSCORE', rounds, 'v0') or 0)
-  local last = call('ZSCORE', rounds, PLAIN)
-  if last then round = math.max(round, last + 1) end
-  local ids, from_fair, from_plain, served = {}, 0, 0, {}
-  while #ids < most do
-    local score = tonumber(fair[2 * from_fair + 2])
-    local next_plain = plain[from_plain + 1]
-    if next_plain and not (score and score < round + from_plain) then
-      ids[#ids + 1] = next_plain
-      served[0] = round + from_plain
-      from_plain = from_plain + 1
-    elseif score then
-      ids[#ids + 1] = fair[2 * from_fair + 1]
-      served[priority_of(score)] = score
-      from_fair = from_fair + 1
-    else
-      break
+  -- Notes which rounds are served now, by priority, and forgets lanes that were served before and
+  -- have nothing left.
+  local function note_served(set, served, most)
+    local rounds = set .. ':rounds'
+    if call('EXISTS', set) == 0 then
+      call('DEL', rounds)
+      return
+    end
+    for priority, score in pairs(served) do
+      call('ZADD', rounds, score, 'v' .. priority)
+      local past = call('ZRANGE', rounds, whole(0 - priority * RANK), '(' .. whole(score), 'BYSCORE',
+        'LIMIT', 0, 2 * most + 10)
+      if #past > 0 then call('ZREM', rounds, unpack(past)) end
     end
   end
-  return ids, from_fair, from_plain, served, round
+
+  -- Which priority a score belongs to.
+  local function priority_of(score) return 0 - math.floor(score / RANK) end
+
+  -- Takes the first `most` jobs of one set.
+  local function serve(set, most)
+    local popped, ids, served = call('ZPOPMIN', set, most), {}, {}
+    for at = 1, #popped, 2 do
+      local score = tonumber(popped[at + 1])
+      ids[#ids + 1] = popped[at]
+      served[priority_of(score)] = score
+    end
+    note_served(set, served, most)
+    return ids
+  end
+
+  -- The first `most` jobs of the whole line: ids, how many of them are in `fair`, how many in
+  -- READY, and which rounds are served when they are taken.
+  local function first_in_line(most)
+    local fair = call('ZRANGE', key('fair'), 0, most - 1, 'WITHSCORES')
+    local plain = call('LRANGE', READY, 0, most - 1)
+    local rounds = key('fair:rounds')
+    local round = tonumber(call('ZSCORE', rounds, 'v0') or 0)
+    local last = call('ZSCORE', rounds, PLAIN)
+    if last then round = math.max(round, last + 1) end
+    local ids, from_fair, from_plain, served = {}, 0, 0, {}
+    while #ids < most do
+      local score = tonumber(fair[2 * from_fair + 2])
+      local next_plain = plain[from_plain + 1]
+      if next_plain and not (score and score < round + from_plain) then
+        ids[#ids + 1] = next_plain
+        served[0] = round + from_plain
+        from_plain = from_plain + 1
+      elseif score then
+        ids[#ids + 1] = fair[2 * from_fair + 1]
+        served[priority_of(score)] = score
+        from_fair = from_fair + 1
+      else
+        break
+      end
+    end
+    return ids, from_fair, from_plain, served, round
+  end
+
+  -- Takes the first `most` jobs of the whole line.
+  local function take_in_turn(most)
+    local ids, from_fair, from_plain, served, round = first_in_line(most)
+    if from_plain > 0 then
+      call('LPOP', READY, from_plain)
+      call('ZADD', key('fair:rounds'), round + from_plain - 1, PLAIN)
+    end
+    if from_fair > 0 then call('ZPOPMIN', key('fair'), from_fair) end
+    note_served(key('fair'), served, most)
+    return ids
+  end
+
+  made_lanes = {
+    line_up = line_up, serve = serve, first = first_in_line, take = take_in_turn, whole = whole,
+  }
+  return made_lanes
 end
 
 -- Takes the first `most` jobs of the line.
 local function take(most)
   if call('EXISTS', key('fair')) == 0 then return call('LPOP', READY, most) or {} end
-  local ids, from_fair, from_plain, served, round = first_in_line(most)
-  if from_plain > 0 then
-    call('LPOP', READY, from_plain)
-    call('ZADD', key('fair:rounds'), round + from_plain - 1, PLAIN)
-  end
-  if from_fair > 0 then call('ZPOPMIN', key('fair'), from_fair) end
-  note_served(key('fair'), served, most)
-  return ids
+  return lanes().take(most)
 end
 
 -- Puts jobs in line, each in its lane; at the front they keep their order.
@@ -101,7 +117,7 @@ local function queue_up(ids, at_front)
     plain = {}
     for n, lane in ipairs(call('HMGET', key('lanes'), unpack(ids))) do
       if lane then
-        line_up(key('fair'), ids[n], lane, at_front)
+        lanes().line_up(key('fair'), ids[n], lane, at_front)
       else
         plain[#plain + 1] = ids[n]
       end
@@ -119,20 +135,15 @@ end
 local function waiting() return call('LLEN', READY) + call('ZCARD', key('fair')) end
 
 -- Jobs that keep equal ones out only while they wait take their unique key again, if it is free.
-local function mark_again(ids)
-  if #ids == 0 or call('EXISTS', key('qmarks')) == 0 then return end
-  for n, mark in ipairs(call('HMGET', key('qmarks'), unpack(ids))) do
-    if mark then
-      local ends, unique = string.match(mark, '^(%d+):(.*)$')
-      if tonumber(ends) > now then call('HSETNX', UNIQUE, unique, ends .. ':' .. ids[n]) end
+local function mark_again(...)
+  if call('EXISTS', key('qmarks')) == 0 then return end
+  for _, ids in ipairs({ ... }) do
+    local marks = #ids > 0 and call('HMGET', key('qmarks'), unpack(ids)) or {}
+    for n, mark in ipairs(marks) do
+      if mark then
+        local ends, unique = string.match(mark, '^(%d+):(.*)$')
+        if tonumber(ends) > now then call('HSETNX', UNIQUE, unique, ends .. ':' .. ids[n]) end
+      end
     end
-  end
-end
-
--- The reverse, when they are taken.
-local function unmark_taken(ids)
-  if #ids == 0 or call('EXISTS', key('qmarks')) == 0 then return end
-  for n, mark in ipairs(call('HMGET', key('qmarks'), unpack(ids))) do
-    if mark then unmark_key(string.match(mark, '^%d+:(.*)$'), ids[n]) end
   end
 end

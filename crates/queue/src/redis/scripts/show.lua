@@ -15,7 +15,7 @@ local offset, limit = tonumber(ARGV[2]), tonumber(ARGV[3])
 if ARGV[1] == 'ready' then
   local ids
   if call('EXISTS', key('fair')) == 1 then
-    ids = { unpack(first_in_line(math.min(offset + limit, 10000)), offset + 1) }
+    ids = { unpack(lanes().first(math.min(offset + limit, 10000)), offset + 1) }
   else
     ids = call('LRANGE', READY, offset, offset + limit - 1)
   end
