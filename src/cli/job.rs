@@ -1,32 +1,62 @@
-//! `quayhand job`: lists, explains and runs jobs here and now, without the daemon.
+//! `quayhand job`: lists, explains and runs jobs here and now, without the daemon; finds, shows,
+//! explains and cancels those in the queues.
 mod execute;
+mod queued;
 mod sinks;
 
 use std::process::ExitCode;
 
 use clap::Subcommand;
 use quayhand_jobs::{Ctx, registry};
-use quayhand_queue::{Entry, JobError, Registry, Schedule, Source};
+use quayhand_queue::{Entry, JobError, Registry, Schedule, Source, State};
 
 use super::{
     App, Failure,
     output::{self, Format},
+    waiting::{self, Which},
 };
 use execute::{RunArgs, execute};
 
 pub(crate) use execute::for_repository;
+pub(crate) use queued::{print, search, show_one};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Lists every kind of job
     List,
-    /// Explains one kind: its queue, policy, schedule and payload
+    /// Explains one kind (its queue, policy, schedule and payload), or shows one job in a queue
     Show {
-        /// Kind of job, as `job list` names it
-        kind: String,
+        /// Kind of job, as `job list` names it, or a job's id
+        #[arg(value_name = "KIND|ID")]
+        what: String,
     },
     /// Runs one job here and now, without Redis's queue
     Run(RunArgs),
+    /// Finds jobs in the queues
+    Find {
+        #[command(flatten)]
+        which: Which,
+        /// Only in this state: ready, blocked, delayed, leased or dead
+        #[arg(long, value_parser = waiting::state)]
+        state: Option<State>,
+        /// Jobs at most
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// Cancels jobs: one that waits is gone, one that runs is stopped
+    Cancel {
+        /// Ids of the jobs
+        #[arg(required = true)]
+        ids: Vec<String>,
+        /// Why, for those who find it
+        #[arg(long, default_value = "", hide_default_value = true)]
+        why: String,
+    },
+    /// Says in one line why a job is not running
+    Why {
+        /// Id of the job
+        id: String,
+    },
 }
 
 /// Runs one of the sub-commands. The configuration is read only when it is needed.
@@ -38,7 +68,18 @@ pub(crate) async fn run(
     let registry = registry();
     match command {
         Command::List => list(&registry, format)?,
-        Command::Show { kind } => show(find(&registry, &kind)?, format)?,
+        Command::Show { what } => match registry.get(&what) {
+            Some(entry) => show(entry, format)?,
+            None if looks_like_a_kind(&what) => show(find(&registry, &what)?, format)?,
+            None => queued::show(&app()?, &what).await?,
+        },
+        Command::Find {
+            which,
+            state,
+            limit,
+        } => queued::find(&app()?, &which, state, limit).await?,
+        Command::Cancel { ids, why } => queued::cancel(&app()?, &ids, &why).await?,
+        Command::Why { id } => queued::why(&app()?, &id).await?,
         Command::Run(args) => {
             let entry = find(&registry, &args.kind)?;
             if let Some(payload) = &args.payload {
@@ -48,6 +89,11 @@ pub(crate) async fn run(
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Tells a kind that was misspelt from an id: kinds are lower-case words.
+fn looks_like_a_kind(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_lowercase() || c == '_')
 }
 
 fn list(registry: &Registry<Ctx>, format: Format) -> Result<(), Failure> {

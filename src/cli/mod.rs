@@ -1,6 +1,8 @@
 //! The command line: one file a command, one exit code a kind of failure.
 mod app;
 mod config;
+mod confirm;
+mod dead;
 mod doctor;
 mod enqueue;
 mod failure;
@@ -12,6 +14,8 @@ mod queue;
 mod run;
 mod schedule;
 mod verify;
+mod waiting;
+mod worker;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -61,14 +65,20 @@ Exit codes:
 enum Command {
     /// Runs the daemon until it is told to stop
     Run(run::Args),
-    /// Lists, explains and runs jobs, without the daemon
+    /// Lists, explains and runs jobs, without the daemon; finds and cancels those in the queues
     #[command(subcommand)]
     Job(job::Command),
     /// Hands a job to the daemon, through Redis
     Enqueue(enqueue::Args),
-    /// Shows what waits, runs and died in the queues
+    /// Shows what waits, runs and died in the queues; pauses, resumes and clears them
     #[command(subcommand)]
     Queue(queue::Command),
+    /// Shows the jobs that were given up; puts them back or throws them away
+    #[command(subcommand)]
+    Dead(dead::Command),
+    /// Shows who takes jobs
+    #[command(subcommand)]
+    Worker(worker::Command),
     /// Shows, pauses and triggers what is enqueued by itself
     #[command(subcommand)]
     Schedule(schedule::Command),
@@ -115,6 +125,8 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Job(command) => return job::run(&app, command, cli.format).await,
         Command::Enqueue(args) => enqueue::run(&app()?, args).await?,
         Command::Queue(command) => queue::run(&app()?, command).await?,
+        Command::Dead(command) => dead::run(&app()?, command).await?,
+        Command::Worker(command) => worker::run(&app()?, command).await?,
         Command::Schedule(command) => schedule::run(&app()?, command).await?,
         Command::Migrate(command) => migrate::run(&app, command, cli.format).await?,
         Command::Config(command) => config::run(&load()?, &command, cli.format)?,

@@ -31,8 +31,12 @@ pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
 
 /// Prints rows under their headings, every column as wide as its widest cell.
 pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) -> Result<(), Failure> {
+    let rows: Vec<Vec<_>> = rows
+        .iter()
+        .map(|row| row.iter().map(|cell| plain(cell)).collect())
+        .collect();
     let mut widths: Vec<_> = headings.iter().map(|text| text.chars().count()).collect();
-    for row in rows {
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
@@ -40,6 +44,19 @@ pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) -> Result<(), Failu
     let headings: Vec<_> = headings.iter().map(|text| (*text).to_owned()).collect();
     line(&spaced(&headings, &widths))?;
     rows.iter().try_for_each(|row| line(&spaced(row, &widths)))
+}
+
+/// Shows a text that anybody may have written on one line: a control character could forge lines
+/// or move the cursor.
+pub(crate) fn plain(text: &str) -> String {
+    let shown = |c: char| {
+        if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
+            c.escape_default().to_string()
+        } else {
+            c.to_string()
+        }
+    };
+    text.chars().map(shown).collect()
 }
 
 fn spaced(cells: &[String], widths: &[usize]) -> String {
@@ -61,7 +78,13 @@ fn written(outcome: io::Result<()>) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::spaced;
+    use super::{plain, spaced};
+
+    #[test]
+    fn a_text_cannot_forge_a_line_or_move_the_cursor() {
+        assert_eq!(plain("a\nb\u{1b}[2Jc\u{2028}"), "a\\nb\\u{1b}[2Jc\\u{2028}");
+        assert_eq!(plain("Käse ≠ cheese"), "Käse ≠ cheese");
+    }
 
     #[test]
     fn columns_line_up_and_lines_end_with_their_text() {

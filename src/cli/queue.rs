@@ -1,19 +1,22 @@
-//! `quayhand queue`: what waits, runs and died.
-use clap::Subcommand;
+//! `quayhand queue`: what waits, runs and died; pausing, resuming and clearing.
+use clap::{Args, Subcommand};
 use quayhand_jobs::queues;
-use quayhand_queue::{Queue, Shown, State};
+use quayhand_queue::{Queue, Span, State, Target};
 
 use super::{
-    App, Failure,
+    App, Failure, confirm,
     output::{self, Format},
+    waiting,
 };
 
 /// Jobs `queue show` prints of each state.
 const SHOWN: usize = 20;
+/// Jobs that one call of `queue clear` removes.
+const CLEARED: usize = 1_000;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Counts the jobs of every queue
+    /// Counts the jobs of every queue, and says what is paused
     List,
     /// Shows the jobs of one queue: what runs, what waits, what died and why
     Show {
@@ -23,12 +26,58 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = SHOWN)]
         limit: usize,
     },
+    /// Keeps jobs from being taken, on all hosts, until `queue resume`; what runs goes on
+    Pause {
+        #[command(flatten)]
+        what: What,
+        /// Why, for those who find it
+        #[arg(long, default_value = "", hide_default_value = true)]
+        why: String,
+    },
+    /// Lets jobs be taken again
+    Resume {
+        #[command(flatten)]
+        what: What,
+    },
+    /// Removes every job that waits; what runs and what is dead stays
+    Clear {
+        /// Name of the queue, as `queue list` names it
+        queue: String,
+        #[command(flatten)]
+        sure: confirm::Sure,
+    },
+}
+
+/// A queue, or a part of it.
+#[derive(Args)]
+pub(crate) struct What {
+    /// Name of the queue, as `queue list` names it
+    queue: String,
+    /// Only this kind of job
+    #[arg(long, conflicts_with = "tenant")]
+    kind: Option<String>,
+    /// Only this tenant's jobs
+    #[arg(long)]
+    tenant: Option<String>,
+}
+
+impl What {
+    fn target(&self) -> Target {
+        match (&self.kind, &self.tenant) {
+            (Some(kind), _) => Target::Kind(kind.clone()),
+            (None, Some(tenant)) => Target::Tenant(tenant.clone()),
+            (None, None) => Target::Queue,
+        }
+    }
 }
 
 pub(crate) async fn run(app: &App, command: Command) -> Result<(), Failure> {
     match command {
         Command::List => list(app).await,
-        Command::Show { queue, limit } => show(app, &queue, limit).await,
+        Command::Show { queue, limit } => show(app, &waiting::queue(&queue)?, limit).await,
+        Command::Pause { what, why } => pause(app, &what, &why).await,
+        Command::Resume { what } => resume(app, &what).await,
+        Command::Clear { queue, sure } => clear(app, &waiting::queue(&queue)?, &sure).await,
     }
 }
 
@@ -37,19 +86,27 @@ async fn list(app: &App) -> Result<(), Failure> {
     let mut rows = Vec::new();
     for queue in queues::ALL {
         let counts = store.counts(&queue).await?;
+        let pauses = store.pauses(&queue).await?;
+        let paused: Vec<_> = pauses
+            .iter()
+            .map(|pause| pause.target.to_string())
+            .collect();
         if app.format == Format::Json {
             output::json(&serde_json::json!({
                 "queue": queue,
                 "ready": counts.ready,
+                "blocked": counts.blocked,
                 "delayed": counts.delayed,
                 "leased": counts.leased,
                 "dead": counts.dead,
                 "done_total": counts.done_total,
+                "paused": paused,
             }))?;
             continue;
         }
         let numbers = [
             counts.ready,
+            counts.blocked,
             counts.delayed,
             counts.leased,
             counts.dead,
@@ -57,74 +114,108 @@ async fn list(app: &App) -> Result<(), Failure> {
         ];
         let mut row = vec![queue.to_string()];
         row.extend(numbers.iter().map(u64::to_string));
+        row.push(paused.join(" "));
         rows.push(row);
     }
     if app.format == Format::Json {
         return Ok(());
     }
-    output::table(
-        &["QUEUE", "READY", "DELAYED", "LEASED", "DEAD", "DONE"],
-        &rows,
-    )
+    let headings = [
+        "QUEUE", "READY", "BLOCKED", "DELAYED", "LEASED", "DEAD", "DONE", "PAUSED",
+    ];
+    output::table(&headings, &rows)
 }
 
-async fn show(app: &App, name: &str, limit: usize) -> Result<(), Failure> {
-    let queue = find(name)?;
+async fn show(app: &App, queue: &Queue, limit: usize) -> Result<(), Failure> {
     let store = app.store().await?;
+    let now_ms = waiting::now_ms();
     let mut rows = Vec::new();
-    for state in [State::Leased, State::Ready, State::Delayed, State::Dead] {
-        for job in store.list(&queue, state, 0, limit).await? {
+    for state in [
+        State::Leased,
+        State::Ready,
+        State::Blocked,
+        State::Delayed,
+        State::Dead,
+    ] {
+        for job in store.list(queue, state, 0, limit).await? {
             if app.format == Format::Json {
-                output::json(&fields(&job))?;
+                output::json(&waiting::fields(queue, &job))?;
             } else {
-                rows.push(row(&job));
+                rows.push(waiting::row(queue, &job, now_ms));
             }
         }
     }
     if app.format == Format::Json {
         return Ok(());
     }
-    output::table(&["STATE", "KIND", "ID", "ATTEMPTS", "LAST ERROR"], &rows)
+    for pause in store.pauses(queue).await? {
+        let ago = Span(now_ms.saturating_sub(pause.note.at_ms));
+        let (by, why) = (&pause.note.by, &pause.note.why);
+        let said = format!("`{}` was paused {ago} ago by {by}: {why}", pause.target);
+        output::line(&output::plain(&said))?;
+    }
+    output::table(&waiting::HEADINGS, &rows)
 }
 
-fn find(name: &str) -> Result<Queue, Failure> {
-    let known = queues::ALL.into_iter().find(|queue| queue.as_str() == name);
-    known.ok_or_else(|| {
-        let names: Vec<_> = queues::ALL.iter().map(ToString::to_string).collect();
-        Failure::usage(format!(
-            "no queue is named `{name}`; the queues are: {}",
-            names.join(", ")
-        ))
-    })
-}
-
-fn fields(job: &Shown) -> serde_json::Value {
-    let envelope = job.envelope.as_ref().ok();
-    serde_json::json!({
-        "id": job.id,
-        "state": job.state.as_str(),
-        "kind": envelope.map(|envelope| envelope.kind.as_str()),
-        "payload": envelope.map(|envelope| &envelope.payload),
-        "attempts": envelope.map(|envelope| envelope.attempt),
-        "at_ms": job.at_ms,
-        "last_error": job.last_error,
-    })
-}
-
-fn row(job: &Shown) -> Vec<String> {
-    let (kind, attempts, problem) = match &job.envelope {
-        Ok(envelope) => (
-            envelope.kind.as_str(),
-            envelope.attempt,
-            job.last_error.as_str(),
-        ),
-        Err(problem) => ("?", 0, problem.as_str()),
+async fn pause(app: &App, what: &What, why: &str) -> Result<(), Failure> {
+    let (queue, target) = (waiting::queue(&what.queue)?, what.target());
+    let store = app.store().await?;
+    let is_new = store
+        .pause(&queue, &target, &waiting::operator(), why)
+        .await?;
+    let said = if is_new {
+        "paused"
+    } else {
+        "was paused already"
     };
-    vec![
-        job.state.to_string(),
-        kind.to_owned(),
-        job.id.clone(),
-        attempts.to_string(),
-        problem.to_owned(),
-    ]
+    changed(app, &queue, &target, is_new, said)
+}
+
+async fn resume(app: &App, what: &What) -> Result<(), Failure> {
+    let (queue, target) = (waiting::queue(&what.queue)?, what.target());
+    let was_paused = app.store().await?.resume(&queue, &target).await?;
+    let said = if was_paused {
+        "goes on"
+    } else {
+        "was not paused"
+    };
+    changed(app, &queue, &target, was_paused, said)
+}
+
+fn changed(
+    app: &App,
+    queue: &Queue,
+    target: &Target,
+    has_changed: bool,
+    said: &str,
+) -> Result<(), Failure> {
+    if app.format == Format::Json {
+        return output::json(&serde_json::json!({
+            "queue": queue,
+            "target": target.to_string(),
+            "changed": has_changed,
+        }));
+    }
+    output::line(&output::plain(&match target {
+        Target::Queue => format!("queue `{queue}` {said}"),
+        part => format!("`{part}` of queue `{queue}` {said}"),
+    }))
+}
+
+async fn clear(app: &App, queue: &Queue, sure: &confirm::Sure) -> Result<(), Failure> {
+    let store = app.store().await?;
+    let counts = store.counts(queue).await?;
+    let waiting = counts.ready + counts.blocked + counts.delayed;
+    if !sure.goes_on(&format!("remove {waiting} waiting jobs of queue `{queue}`"))? {
+        return confirm::report(app.format, "would_remove", waiting);
+    }
+    let mut removed = 0;
+    loop {
+        let some = store.clear(queue, CLEARED).await?;
+        removed += some as u64;
+        // More than waited at first have come meanwhile, and are not meant.
+        if some < CLEARED || removed >= waiting {
+            return confirm::report(app.format, "removed", removed);
+        }
+    }
 }

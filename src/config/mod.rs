@@ -35,6 +35,7 @@ pub use error::{ConfigError, Problem};
 pub use layers::Origin;
 pub use schedule::{KindSchedule, TimeZone, When};
 pub use secret::{SecretMap, SecretUrl};
+pub(crate) use setting::duration;
 pub use sections::{Database, Gc, Log, Outbox, QueuePool, Redis, Registry, Storage, Worker};
 pub use words::{LogFormat, LogLevel, RegistryState};
 

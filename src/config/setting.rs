@@ -137,7 +137,7 @@ impl Setting for Option<Duration> {
 const LONGEST_MS: u64 = 100 * 365 * 86_400_000;
 
 /// Reads `30s`.
-fn duration(text: &str) -> Option<Duration> {
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     let digits = text.find(|character: char| !character.is_ascii_digit())?;
     let (number, unit) = text.split_at(digits);
     let (_, length_ms) = UNITS.into_iter().find(|(name, _)| *name == unit)?;

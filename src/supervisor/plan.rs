@@ -153,7 +153,7 @@ fn schedules(config: &Config) -> BTreeMap<String, Timing> {
 }
 
 /// Returns the host's name as the kernel has it.
-fn host() -> String {
+pub(crate) fn host() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname");
     let name = name.or_else(|_| std::fs::read_to_string("/etc/hostname"));
     let name = name.unwrap_or_default();

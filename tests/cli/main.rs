@@ -22,6 +22,7 @@ mod help;
 mod hold;
 mod interruption;
 mod lists;
+mod operating;
 mod migrate;
 mod network;
 mod oracle;

@@ -100,7 +100,7 @@ impl Redis {
             reason: error.to_string(),
         };
         let reach = match server::target(url)? {
-            Target::Server(info) => Reach::Server(server::link(info, settings).map_err(unusable)?),
+            Target::Server(info) => Reach::Server(server::link(*info, settings).map_err(unusable)?),
             Target::Cluster(nodes) => {
                 let cluster = Cluster::new(nodes, settings).map_err(unusable)?;
                 Reach::Cluster(cluster)

@@ -10,7 +10,7 @@ use crate::{
 /// What a URL names.
 pub(crate) enum Target {
     /// One server.
-    Server(ConnectionInfo),
+    Server(Box<ConnectionInfo>),
     /// Some nodes of a cluster, at least one.
     Cluster(Vec<ConnectionInfo>),
 }
@@ -27,7 +27,7 @@ pub(crate) fn target(url: &str) -> Result<Target, QueueError> {
         .or_else(|| Some(("rediss", url.strip_prefix("rediss-cluster://")?)));
     match cluster {
         Some((scheme, rest)) => nodes(scheme, rest).map(Target::Cluster),
-        None => info(url).map(Target::Server),
+        None => info(url).map(|info| Target::Server(Box::new(info))),
     }
 }
 

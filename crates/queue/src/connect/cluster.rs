@@ -115,24 +115,20 @@ impl Cluster {
 
     /// Takes from an error where the keys are; tells whether the call can be made again there.
     pub(super) fn learn(&self, tag: &str, asked: &Link, error: &RedisError) -> bool {
-        match error.kind() {
-            ErrorKind::Server(ServerErrorKind::Moved) => {
-                let address = error.redirect_node().map(|(address, _slot)| address);
-                let node = address.and_then(|address| self.node_at(address, asked));
-                let is_known = node.is_some();
-                if let Some(node) = node {
-                    self.lock().by_tag.insert(tag.to_owned(), node);
-                }
-                is_known
+        if error.kind() == ErrorKind::Server(ServerErrorKind::Moved) {
+            let address = error.redirect_node().map(|(address, _slot)| address);
+            let node = address.and_then(|address| self.node_at(address, asked));
+            let is_known = node.is_some();
+            if let Some(node) = node {
+                self.lock().by_tag.insert(tag.to_owned(), node);
             }
-            _ => {
-                // Its node may be gone, and another one may have its keys next time.
-                if super::breaks_the_connection(error) || is_between_nodes(error) {
-                    self.forget(tag);
-                }
-                false
-            }
+            return is_known;
         }
+        // Its node may be gone, and another one may have its keys next time.
+        if super::breaks_the_connection(error) || is_between_nodes(error) {
+            self.forget(tag);
+        }
+        false
     }
 
     /// Finds or prepares the connection to a node by the address that an answer names.

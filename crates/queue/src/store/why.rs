@@ -158,8 +158,9 @@ impl fmt::Display for By<'_> {
     }
 }
 
-/// A time in milliseconds, as people say it.
-struct Span(u64);
+/// Shows a time in milliseconds as people say it, such as `5 min`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span(pub u64);
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
