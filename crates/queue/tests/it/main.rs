@@ -5,13 +5,17 @@
     reason = "a test panics when something is wrong, and prints its figures"
 )]
 mod backend;
+mod bounds;
 mod client;
 mod conformance;
 mod connection;
 mod defects;
+mod faults;
 mod flow;
 mod locks;
+mod model;
 mod operate;
+mod property;
 mod support;
 mod tls;
 mod twins;
