@@ -38,7 +38,7 @@ use snapshot::{Snapshot, Tombstone};
 
 /// How long registries are drawn unless told otherwise.
 const SECONDS: u64 = 30;
-/// Within two minutes so many must have been compared.
+/// So many are compared in a run of two minutes or more, however busy the machine is.
 const ENOUGH: (Duration, u64) = (Duration::from_mins(2), 100);
 /// A registry that fails is made smaller for no longer than this.
 const SHRINKING: Duration = Duration::from_mins(2);
@@ -82,7 +82,8 @@ fn leaves_what_the_rules_leave_whatever_the_registry() {
     let (budget, started) = (Duration::from_secs(budget), Instant::now());
     println!("QUAYHAND_PROPERTY_SEED={first}");
     let mut compared = 0;
-    while compared == 0 || started.elapsed() < budget {
+    let least = if budget < ENOUGH.0 { 1 } else { ENOUGH.1 };
+    while compared < least || started.elapsed() < budget {
         let case = |case: Case| {
             let differences = runtime.block_on(compare(&laboratory, &case));
             differences.map_err(TestCaseError::fail)
@@ -98,13 +99,9 @@ fn leaves_what_the_rules_leave_whatever_the_registry() {
         }
     }
     println!(
-        "registries compared {compared}, differences 0, {:.1} seconds",
-        started.elapsed().as_secs_f64()
-    );
-    assert!(
-        budget < ENOUGH.0 || compared >= ENOUGH.1,
-        "only {compared} registries in {budget:?}; at least {} are due",
-        ENOUGH.1
+        "registries compared {compared}, differences 0, {:.1} seconds of {}",
+        started.elapsed().as_secs_f64(),
+        budget.as_secs()
     );
 }
 
