@@ -167,24 +167,24 @@ impl Session {
         children: &[String],
     ) -> Answer {
         self.writable(repository).await?;
-        let mut rows = String::new();
+        let mut rows = Vec::new();
         for blob in blobs {
             let found = self.find_in(repository, blob).await?;
             let blob = found.ok_or(MANIFEST_BLOB_UNKNOWN)?;
-            rows += &format!(
-                "insert into manifestblob (repository_id, manifest_id, blob_id)
-                 select {repository}, id, {blob} from manifest
-                  where repository_id = {repository} and digest = '{digest}';"
-            );
+            rows.push(("manifestblob", "blob_id", blob));
         }
         for child in children {
             let child = self.find_tagged(repository, child).await?;
-            rows += &format!(
-                "insert into manifestchild (repository_id, manifest_id, child_manifest_id)
-                 select {repository}, id, {child} from manifest
-                  where repository_id = {repository} and digest = '{digest}';"
-            );
+            rows.push(("manifestchild", "child_manifest_id", child));
         }
+        let rows = rows.into_iter().map(|(table, column, id)| {
+            format!(
+                "insert into {table} (repository_id, manifest_id, {column})
+                 select {repository}, id, {id} from manifest
+                  where repository_id = {repository} and digest = '{digest}';"
+            )
+        });
+        let rows: String = rows.collect();
         self.halts.at("references found").await;
         let manifest = self.write_manifest(repository, digest, &rows).await?;
         self.retarget(repository, "latest", manifest).await
