@@ -35,5 +35,5 @@ lint: ## Checks the formatting of every file and every lint
 doc: ## Builds the documentation, without warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(FLAGS) --workspace --no-deps
 
-bench-gc: packages ## Times collecting beside one hand-written transaction (QUAYHAND_BENCH_TAGS, _RUNS)
-	$(CARGO) bench $(FLAGS) --bench gc
+bench-gc: packages ## Times collecting beside one hand-written transaction (QUICK=1: small, one run)
+	$(if $(QUICK),QUAYHAND_BENCH_SIZES=small QUAYHAND_BENCH_RUNS=1) $(CARGO) bench $(FLAGS) --bench gc

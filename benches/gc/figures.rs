@@ -10,11 +10,11 @@ pub(crate) struct Figures {
     pub(crate) longest_ms: f64,
 }
 
-/// Returns the middle value.
+/// Returns the middle value; 0 when there is none.
 pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<_> = values.collect();
     values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
 /// Turns a count into a float; counts of a benchmark are far below what a float holds.

@@ -1,92 +1,104 @@
-//! How fast garbage goes, side by side with one hand-written transaction of the same scope.
+//! How fast garbage goes, beside one hand-written transaction of the same scope.
 //!
-//! `make bench-gc` runs it. Three ways take turns on copies of one snapshot: `job run
-//! --all`, the same on one connection, and `baseline.sql`; five runs each, medians are
-//! printed with their ratios. `QUAYHAND_BENCH_TAGS` sizes the registry (default 30,000 tags,
-//! about 200,000 rows), `QUAYHAND_BENCH_RUNS` the runs.
+//! `make bench-gc` runs it: registries of several sizes, for each one snapshot, and ways that
+//! take turns on copies of it: `job run --all`, the daemon, each side by side, on one
+//! connection and behind `PgBouncer`, and `baseline.sql`. All ways must leave the same rows.
+//! What it prints are medians, each beside its target; a figure that misses it says so.
+//!
+//! The environment chooses parts of it:
+//!
+//! - `QUAYHAND_BENCH_SIZES`: of `golden,small,half,large`, default all. `half` is there for
+//!   the comparison with `large`, and runs only what is compared.
+//! - `QUAYHAND_BENCH_WAYS`: words that the names of the ways begin with, default all. The
+//!   hand-written transaction always runs.
+//! - `QUAYHAND_BENCH_RUNS`: runs of each way, default 5.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![expect(
     clippy::unwrap_used,
     reason = "a benchmark that cannot go on says so by ending"
 )]
 
+mod bouncer;
+mod daemon;
 mod database;
 mod figures;
 mod program;
+mod report;
+mod size;
+mod way;
 
+use std::env;
+
+use bouncer::Bouncer;
 use database::Snapshot;
-use figures::{Figures, median};
-
-/// One way of collecting everything.
-#[derive(Clone, Copy, Debug)]
-enum Way {
-    /// `job run tag_expiry --all`, as many batches side by side as there are cores.
-    SideBySide,
-    /// The same, one batch at a time.
-    OneConnection,
-    /// One hand-written transaction.
-    ByHand,
-}
-
-const WAYS: [Way; 3] = [Way::SideBySide, Way::OneConnection, Way::ByHand];
+use figures::Figures;
+use report::Report;
+use size::Size;
+use way::{Caller, Way};
 
 #[tokio::main]
 async fn main() {
-    let tags = number("QUAYHAND_BENCH_TAGS", 30_000);
-    let runs = number("QUAYHAND_BENCH_RUNS", 5);
-    let snapshot = Snapshot::make(tags).await;
-    println!(
-        "{} rows, {} tags, {} of them garbage; {runs} runs each, in turn",
-        snapshot.rows, snapshot.tags, snapshot.garbage
-    );
-    let mut figures: Vec<Vec<Figures>> = WAYS.iter().map(|_| Vec::new()).collect();
-    for _ in 0..runs {
-        for (way, figures) in WAYS.iter().zip(&mut figures) {
-            figures.push(run(&snapshot, *way).await);
+    let sizes = chosen("QUAYHAND_BENCH_SIZES");
+    let runs = env::var("QUAYHAND_BENCH_RUNS").map_or(5, |text| text.parse().unwrap());
+    let mut reports = Vec::new();
+    for size in Size::ALL {
+        if sizes.is_empty() || sizes.iter().any(|name| name == size.name()) {
+            reports.extend(measure(size, runs).await);
         }
     }
-    report(&snapshot, &figures);
+    report::compare_sizes(&reports);
+    report::missed(&reports);
 }
 
-async fn run(snapshot: &Snapshot, way: Way) -> Figures {
+/// Measures all ways at one size; `None` when there is no such registry.
+async fn measure(size: Size, runs: usize) -> Option<Report> {
+    let snapshot = Snapshot::make(size).await?;
+    let bouncer = Bouncer::start(&snapshot.server).await;
+    let chosen = chosen("QUAYHAND_BENCH_WAYS");
+    let ways: Vec<_> = Way::ALL
+        .into_iter()
+        .filter(|way| size.takes(*way) && way.is_chosen(&chosen))
+        .filter(|way| bouncer.is_some() || !way.bounced)
+        .collect();
+    println!(
+        "\n{}: {}; {runs} runs each, in turn",
+        size.name(),
+        snapshot.describe()
+    );
+    let mut figures: Vec<Vec<Figures>> = ways.iter().map(|_| Vec::new()).collect();
+    for _ in 0..runs {
+        for (way, figures) in ways.iter().zip(&mut figures) {
+            figures.push(run(&snapshot, bouncer.as_ref(), *way).await);
+        }
+    }
+    let figures: Vec<_> = ways.into_iter().zip(figures).collect();
+    let report = Report::new(size, &snapshot, &figures);
+    report.print();
+    Some(report)
+}
+
+async fn run(snapshot: &Snapshot, bouncer: Option<&Bouncer>, way: Way) -> Figures {
     let database = snapshot.copy().await;
-    let url = snapshot.server.url(&database);
-    let figures = match way {
-        Way::SideBySide => program::run(&url, None).await,
-        Way::OneConnection => program::run(&url, Some(1)).await,
-        Way::ByHand => snapshot.by_hand(&database).await,
+    let url = match bouncer.filter(|_| way.bounced) {
+        Some(bouncer) => bouncer.url(&database),
+        None => snapshot.server.url(&database),
     };
-    let survivors = snapshot.survivors(&database).await;
-    snapshot.agree(way, survivors);
+    let figures = match way.caller {
+        Caller::Run => program::run(&url, way).await,
+        Caller::Daemon => daemon::run(snapshot, &database, &url, way).await,
+        Caller::Hand => snapshot.by_hand(&database).await,
+    };
+    snapshot.agree(way, &database).await;
     snapshot.drop(&database).await;
     figures
 }
 
-fn report(snapshot: &Snapshot, figures: &[Vec<Figures>]) {
-    let seconds: Vec<_> = figures
-        .iter()
-        .map(|runs| median(runs.iter().map(|run| run.seconds)))
-        .collect();
-    let limit = seconds[WAYS.len() - 1];
-    for ((way, runs), seconds) in WAYS.iter().zip(figures).zip(seconds) {
-        let peak = median(runs.iter().map(|run| run.peak_mib));
-        let statements = median(runs.iter().map(|run| run.statements));
-        let p50 = median(runs.iter().map(|run| run.p50_ms));
-        let longest = runs.iter().map(|run| run.longest_ms).fold(0.0, f64::max);
-        let garbage = figures::float(snapshot.garbage);
-        println!(
-            "{:<14} median {seconds:>7.2} s  {:>5.2} of the limit  {:>7.0} tags/s  \
-             {:>5.1} statements/1,000 tags  peak {peak:>5.1} MiB  \
-             transaction p50 {p50:.0} ms, longest {longest:.0} ms",
-            format!("{way:?}"),
-            seconds / limit,
-            garbage / seconds,
-            statements / garbage * 1_000.0,
-        );
-    }
-}
-
-fn number(variable: &str, default: u32) -> u32 {
-    let set = std::env::var(variable).ok();
-    set.map_or(default, |text| text.parse().unwrap())
+/// Reads a list of words from the environment; empty when there is none.
+fn chosen(variable: &str) -> Vec<String> {
+    let text = env::var(variable).unwrap_or_default();
+    let words = text
+        .split(',')
+        .map(str::trim)
+        .filter(|word| !word.is_empty());
+    words.map(str::to_owned).collect()
 }

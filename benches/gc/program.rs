@@ -5,70 +5,82 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tokio::{io::AsyncReadExt, process::Command, time::sleep};
 
-use super::figures::{Figures, median};
+use super::{
+    figures::{Figures, median},
+    way::Way,
+};
 
-/// Collects a database with `job run tag_expiry --all`, on so many connections or, for
-/// `None`, as many as there are cores.
-pub(crate) async fn run(url: &str, connections: Option<u32>) -> Figures {
+/// What has the collector write a line for every batch.
+pub(crate) const LOG: &str = "warn,quayhand_jobs::collector=debug";
+
+/// A batch, as the log has it.
+pub(crate) struct Batch {
+    pub(crate) ended: DateTime<Utc>,
+    pub(crate) took_ms: f64,
+    statements: f64,
+}
+
+/// Collects a database with `job run tag_expiry --all`.
+pub(crate) async fn run(url: &str, way: Way) -> Figures {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("quayhand.toml");
-    let concurrency = connections.unwrap_or(0);
-    fs::write(&config, format!("[worker]\nconcurrency = {concurrency}\n")).unwrap();
+    fs::write(&config, way.config()).unwrap();
     let started = Instant::now();
     let mut child = Command::new(env!("CARGO_BIN_EXE_quayhand"))
-        .args([
-            "job",
-            "run",
-            "tag_expiry",
-            "--all",
-            "--format",
-            "json",
-            "--config",
-        ])
+        .args(["job", "run", "tag_expiry", "--all"])
+        .args(["--format", "json", "--config"])
         .arg(&config)
         .env("QUAYHAND_DATABASE_URL", url)
-        .env("RUST_LOG", "warn,quayhand_jobs::collector=debug")
-        .stdout(Stdio::piped())
+        .env("RUST_LOG", LOG)
+        .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
         .unwrap();
     let watching = tokio::spawn(peak_mib(child.id().unwrap()));
-    let (mut out, mut log) = (String::new(), String::new());
-    let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-    let (read_out, read_log) = tokio::join!(
-        stdout.read_to_string(&mut out),
-        stderr.read_to_string(&mut log)
-    );
+    let mut log = String::new();
+    let mut stderr = child.stderr.take().unwrap();
+    stderr.read_to_string(&mut log).await.unwrap();
+    let succeeded = child.wait().await.unwrap().success();
     let seconds = started.elapsed().as_secs_f64();
-    read_out.and(read_log).unwrap();
-    assert!(child.wait().await.unwrap().success(), "{out}{log}");
-    let result: Value = serde_json::from_str(&out).unwrap();
-    let batches = batches_ms(&log);
+    assert!(succeeded, "{log}");
+    figures(seconds, &batches(&log), watching.await.unwrap())
+}
+
+/// Puts together what is known of a run.
+pub(crate) fn figures(seconds: f64, batches: &[Batch], peak_mib: f64) -> Figures {
+    let took_ms = batches.iter().map(|batch| batch.took_ms);
     Figures {
         seconds,
-        statements: result["counts"]["statements"].as_f64().unwrap(),
-        peak_mib: watching.await.unwrap(),
-        p50_ms: median(batches.iter().copied()),
-        longest_ms: batches.into_iter().fold(0.0, f64::max),
+        statements: batches.iter().map(|batch| batch.statements).sum(),
+        peak_mib,
+        p50_ms: median(took_ms.clone()),
+        longest_ms: took_ms.fold(0.0, f64::max),
     }
 }
 
-/// Reads how long each transaction took, from the log.
-fn batches_ms(log: &str) -> Vec<f64> {
+/// Reads the batches from a log.
+pub(crate) fn batches(log: &str) -> Vec<Batch> {
     let lines = log
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());
     lines
-        .filter_map(|line| line["batch.took_ms"].as_f64())
+        .filter_map(|line| {
+            Some(Batch {
+                took_ms: line["batch.took_ms"].as_f64()?,
+                statements: line["batch.statements"].as_f64()?,
+                ended: line["timestamp"].as_str()?.parse().ok()?,
+            })
+        })
         .collect()
 }
 
 /// Watches the largest memory a process ever had, until it ends.
-async fn peak_mib(pid: u32) -> f64 {
+pub(crate) async fn peak_mib(pid: u32) -> f64 {
     let mut peak = 0.0;
     while let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) {
         let line = status.lines().find(|line| line.starts_with("VmHWM:"));
