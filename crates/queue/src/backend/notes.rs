@@ -19,6 +19,7 @@ pub struct Notes {
 struct Said {
     progress: Option<String>,
     lines: VecDeque<String>,
+    is_stopped: bool,
 }
 
 impl Notes {
@@ -35,6 +36,17 @@ impl Notes {
         }
         let line = cut(line, LONGEST_LINE_BYTES).to_owned();
         said.lines.push_back(line);
+    }
+
+    /// Says whether somebody cancelled the job while it ran; else, when
+    /// [`Taken::cancelled`](super::Taken::cancelled) fires, its lease was lost.
+    pub fn is_cancelled(&self) -> bool {
+        self.lock().is_stopped
+    }
+
+    /// Notes that somebody cancelled the job.
+    pub(super) fn stop(&self) {
+        self.lock().is_stopped = true;
     }
 
     /// Takes the progress that nobody has taken yet.

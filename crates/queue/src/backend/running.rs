@@ -132,6 +132,7 @@ impl Running {
             return false;
         };
         held.stopped = true;
+        held.notes.stop();
         held.cancelled.cancel();
         true
     }

@@ -18,8 +18,8 @@ pub use hosts::{About, Ending, MOST_KEPT, MOST_LINES, MOST_RECORDS, Progress, Re
 pub use types::{
     Counts, Fetch, Fetched, Finish, Kept, Lease, NewJob, Receipt, Shown, State, TakenJob, WorkerId,
 };
-pub use why::{Span, Why};
 pub(crate) use why::{Facts, PRESENT_MS};
+pub use why::{Span, Why};
 
 use crate::{MemoryStore, Outcome, Queue, QueueError, RedisStore, redis::RedisWaiter};
 
