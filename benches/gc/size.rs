@@ -41,7 +41,7 @@ impl Size {
     pub(crate) fn takes(self, way: Way) -> bool {
         match self {
             Self::Golden => way.caller != Caller::Daemon,
-            Self::Half => way.caller == Caller::Run && !way.bounced,
+            Self::Half => way.caller != Caller::Daemon && !way.bounced,
             Self::Small | Self::Large => true,
         }
     }
