@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use quayhand_queue::{Done, Envelope, JobError, Outcome, Policy, Queue, Registry};
+use quayhand_queue::{Done, Envelope, JobError, Notes, Outcome, Policy, Queue, Registry};
 use tokio::task::JoinError;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::Instrument as _;
@@ -94,7 +94,8 @@ impl<C: JobContext> Attempts<C> {
         self.hand_back.cancel();
     }
 
-    /// Runs one attempt to its end. `cancelled` says that the lease is lost.
+    /// Runs one attempt to its end. `cancelled` says that the lease is lost, or, where `notes`
+    /// say so, that somebody cancelled the job.
     ///
     /// Dropping the future drops the job's task.
     pub(crate) async fn run(
@@ -102,6 +103,7 @@ impl<C: JobContext> Attempts<C> {
         queue: &Queue,
         envelope: Envelope,
         cancelled: CancellationToken,
+        notes: Notes,
     ) -> Outcome {
         let span = tracing::info_span!(
             "attempt",
@@ -112,12 +114,18 @@ impl<C: JobContext> Attempts<C> {
             job.tenant = envelope.tenant,
         );
         let _entered = self.running.enter(RunningJob::starting(queue, &envelope));
-        self.run_for_row(envelope, cancelled).instrument(span).await
+        let attempt = self.run_for_row(envelope, cancelled, notes);
+        attempt.instrument(span).await
     }
 
-    async fn run_for_row(&self, envelope: Envelope, cancelled: CancellationToken) -> Outcome {
+    async fn run_for_row(
+        &self,
+        envelope: Envelope,
+        cancelled: CancellationToken,
+        notes: Notes,
+    ) -> Outcome {
         let (Some(books), Some(origin)) = (&self.books, Origin::of(&envelope)) else {
-            return self.run_in_span(envelope, cancelled).await;
+            return self.run_in_span(envelope, cancelled, notes).await;
         };
         let gone = cancelled.clone();
         let given_up = async || {
@@ -126,11 +134,16 @@ impl<C: JobContext> Attempts<C> {
                 () = self.hand_back.cancelled() => {}
             }
         };
-        let attempt = self.run_in_span(envelope, cancelled);
+        let attempt = self.run_in_span(envelope, cancelled, notes);
         books.around(&origin, given_up, attempt).await
     }
 
-    async fn run_in_span(&self, envelope: Envelope, cancelled: CancellationToken) -> Outcome {
+    async fn run_in_span(
+        &self,
+        envelope: Envelope,
+        cancelled: CancellationToken,
+        notes: Notes,
+    ) -> Outcome {
         let Some(entry) = self.registry.get(&envelope.kind) else {
             // The backend hands out known kinds only.
             return Outcome::GiveBack;
@@ -141,6 +154,10 @@ impl<C: JobContext> Attempts<C> {
         let work = self.spawn(envelope, &stop);
         let ended = self.watch(work, &policy, &stop, &cancelled).await;
         let (summary, outcome) = decide(ended, &policy, attempt);
+        let summary = match summary {
+            Summary::LeaseLost if notes.is_cancelled() => Summary::Cancelled,
+            summary => summary,
+        };
         report::report(kind, &summary, &outcome, started.elapsed());
         outcome
     }

@@ -146,7 +146,10 @@ async fn work<C: JobContext>(
 ) -> Result<(), WorkerError> {
     let handler = move |taken: Taken| {
         let (attempts, queue) = (attempts.clone(), queue.clone());
-        async move { attempts.run(&queue, taken.envelope, taken.cancelled).await }
+        async move {
+            let attempt = attempts.run(&queue, taken.envelope, taken.cancelled, taken.notes);
+            attempt.await
+        }
     };
     let worker = WorkerBuilder::new(handle.worker().as_str())
         .backend(backend)

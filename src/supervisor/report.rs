@@ -13,6 +13,8 @@ pub(crate) enum Summary {
     Failed,
     /// Somebody else may run the job by now.
     LeaseLost,
+    /// Somebody cancelled the job.
+    Cancelled,
     /// The daemon stops.
     HandedBack,
 }
@@ -79,6 +81,13 @@ pub(crate) fn report(kind: &str, summary: &Summary, outcome: &Outcome, took: Dur
                 duration_ms,
                 outcome = "lost",
                 "`{kind}` was stopped: its lease is lost"
+            );
+        }
+        (Outcome::GiveBack, Summary::Cancelled) => {
+            info!(
+                duration_ms,
+                outcome = "cancelled",
+                "`{kind}` was stopped: somebody cancelled it"
             );
         }
         (Outcome::GiveBack, _) => {
