@@ -16,7 +16,7 @@ const REPOSITORY_PURGE: [&str; 4] = ["job", "run", "repository_purge", "--all"];
 const LEAK_SWEEP: [&str; 4] = ["job", "run", "leak_sweep", "--all"];
 
 /// Brings the complete totals to what a recount gives.
-const RECOUNT: &str = r#"
+const RECOUNT: &str = r"
     update quotarepositorysize q
        set size_bytes = (select coalesce(sum(image_size), 0) from imagestorage where id in
                (select blob_id from manifestblob where repository_id = q.repository_id))
@@ -25,7 +25,7 @@ const RECOUNT: &str = r#"
        set size_bytes = (select coalesce(sum(image_size), 0) from imagestorage where id in
                (select blob_id from manifestblob mb join repository r on r.id = mb.repository_id
                  where r.namespace_user_id = q.namespace_user_id))
-     where backfill_complete"#;
+     where backfill_complete";
 
 /// A line of `verify`.
 #[derive(Deserialize)]
