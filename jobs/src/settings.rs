@@ -63,7 +63,7 @@ pub struct Settings {
     pub leak_grace: Duration,
     /// Objects one run of `blob_gc`, `upload_cleanup` or `leak_sweep` removes at most.
     pub max_objects_per_run: u64,
-    /// Tags a batch starts with; it adapts between 300 and 1,000.
+    /// Tags a batch starts with; it adapts between 450 and 1,000.
     pub batch_tags: u32,
     /// Pause after which something a pusher held is looked at again.
     pub recheck_after: Duration,
