@@ -35,8 +35,8 @@ pub use error::{ConfigError, Problem};
 pub use layers::Origin;
 pub use schedule::{KindSchedule, TimeZone, When};
 pub use secret::{SecretMap, SecretUrl};
-pub(crate) use setting::duration;
 pub use sections::{Database, Gc, Log, Outbox, QueuePool, Redis, Registry, Storage, Worker};
+pub(crate) use setting::duration;
 pub use words::{LogFormat, LogLevel, RegistryState};
 
 use layers::Layers;
@@ -126,7 +126,9 @@ impl Config {
             config.queues.insert(queue.clone(), QueuePool::default());
         }
         for kind in &sources.schedules {
-            config.schedules.insert(kind.clone(), KindSchedule::default());
+            config
+                .schedules
+                .insert(kind.clone(), KindSchedule::default());
         }
         let mut layers = Layers::default();
         quay::read(sources, &mut layers)?;

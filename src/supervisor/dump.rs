@@ -99,7 +99,10 @@ async fn dump_pool(steering: &Steering, client: &Client) {
 }
 
 async fn dump_outbox(db: &Db, kinds: &[&str]) {
-    match db.scope(async |conn| outbox::census(conn, kinds).await).await {
+    match db
+        .scope(async |conn| outbox::census(conn, kinds).await)
+        .await
+    {
         Ok(census) => tracing::info!(
             waiting = census.waiting,
             unknown = census.unknown,

@@ -39,8 +39,8 @@ use quayhand_queue::{Client, Envelope, Queue, Registry};
 use tokio_util::sync::CancellationToken;
 
 pub use origin::note_cancelled;
-pub use plan::{Plan, Upcoming};
 pub(crate) use plan::host;
+pub use plan::{Plan, Upcoming};
 pub use signals::{Order, Signals};
 pub use start::StartError;
 pub use telemetry::{Telemetry, TelemetryError};

@@ -136,7 +136,11 @@ fn schedules(config: &Config) -> BTreeMap<String, Timing> {
     let registry = quayhand_jobs::registry();
     let timing = registry.iter().filter_map(|entry| {
         let own = entry.schedule?;
-        let asked = config.schedules.get(entry.kind).cloned().unwrap_or_default();
+        let asked = config
+            .schedules
+            .get(entry.kind)
+            .cloned()
+            .unwrap_or_default();
         let own = if SWEEPS.contains(&entry.kind) {
             When::Every(config.gc.sweep_interval)
         } else {

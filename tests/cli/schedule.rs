@@ -112,5 +112,7 @@ async fn run_now_goes_through_redis_and_waits_in_the_outbox_without_it() {
 async fn without_a_database_redis_is_the_only_place() {
     let program = Quayhand::default().env("QUAYHAND_REDIS_URL", "redis://127.0.0.1:1/0");
     let ended = program.run(&["enqueue", "blob_gc"]).await;
-    ended.expect(5).says(&["Redis at `127.0.0.1:1`", "does not answer", "URL"]);
+    ended
+        .expect(5)
+        .says(&["Redis at `127.0.0.1:1`", "does not answer", "URL"]);
 }

@@ -22,9 +22,9 @@ mod program;
 mod proxy;
 mod redis;
 pub mod registry;
-mod schedule;
 #[cfg(feature = "s3")]
 pub mod s3;
+mod schedule;
 mod shared;
 mod wait;
 

@@ -2,7 +2,9 @@
 use std::collections::BTreeMap;
 
 use quayhand_model::outbox::{self, OpenRow};
-use quayhand_queue::{Entry, Placement, Queue, QueueError, RawJob, Receipt, Source, UniqueMode, chain};
+use quayhand_queue::{
+    Entry, Placement, Queue, QueueError, RawJob, Receipt, Source, UniqueMode, chain,
+};
 
 use super::{PAGE_ROWS, Relay, SweepError};
 use crate::supervisor::origin::kept;

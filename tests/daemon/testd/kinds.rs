@@ -234,7 +234,8 @@ impl Job<TestCtx> for Sweep {
     const SCHEDULE: Option<Schedule> = Some(Schedule::Every(Duration::from_hours(1)));
 
     async fn run(&self, ctx: &TestCtx) -> Result<Done, JobError> {
-        let left = "select id from work where not exists (select from ledger l where l.id = work.id)";
+        let left =
+            "select id from work where not exists (select from ledger l where l.id = work.id)";
         let rows = ctx.ledger.query(left, &[]).await?;
         let found: Vec<_> = rows
             .iter()
