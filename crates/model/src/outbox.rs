@@ -1,7 +1,7 @@
 //! Jobs that only their enqueuer knew: kept in the database from the transaction of their cause
 //! until they are done.
 //!
-//! [`write`] goes into the caller's transaction. Whoever relays reads [`open_after`] in pages,
+//! [`write()`] goes into the caller's transaction. Whoever relays reads [`open_after`] in pages,
 //! puts the jobs into the queue under their own ids, which the queue takes once, and notes it with
 //! [`mark_relayed`]. A worker asks [`missing`] before it runs a job (a job without its row was
 //! done) and calls [`remove`] or [`bury`] before the queue forgets the job. A crash anywhere
