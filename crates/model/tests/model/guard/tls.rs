@@ -297,7 +297,9 @@ async fn a_cancelled_statement_stops_over_tls_as_well() {
     };
     lab.run(
         "create table quayhand_schedule (entry text, tick timestamptz, state text,
-           claimed_at timestamptz, primary key (entry, tick))",
+           claimed_at timestamptz, primary key (entry, tick));
+         create table quayhand_schedule_entry (entry text, is_paused boolean,
+           changed_at timestamptz)",
     )
     .await;
     let holder = lab.server.connect("postgres").await.unwrap();
