@@ -12,6 +12,7 @@ pub mod outbox;
 pub mod permission;
 pub mod pressure;
 pub mod purge;
+pub mod removed;
 pub mod repository;
 pub mod schedule;
 pub mod sighting;

@@ -80,9 +80,19 @@ const FENCE: Sql = Sql::postgres(
      where pg_try_advisory_xact_lock(key.lock)",
 );
 
+// A digest in use again is noted as well: an earlier delete without an answer may have removed
+// its object all the same. A path of old is never taken into use again.
 const REMOVE: Sql = Sql::postgres(
     "tombstone.remove",
-    "delete from quayhand_tombstone where id = any($1)",
+    "
+    with removed as (
+        delete from quayhand_tombstone where id = any($1)
+        returning location_id, digest, legacy_uuid
+    )
+    insert into quayhand_removed (location_id, digest)
+    select distinct location_id, digest
+      from removed
+     where legacy_uuid is null and digest is not null",
 );
 
 /// Reads the bytes of a checksum: `sha256:` and 64 lower-case hexadecimal digits. `None`
@@ -205,14 +215,14 @@ fn fence_key(checksum: &str) -> i64 {
     i64::from_be_bytes(key)
 }
 
-/// Removes tombstones whose objects are gone or in use again; returns how many. One
-/// statement.
+/// Removes tombstones whose objects are gone or in use again, and notes the objects for
+/// [`removed::look`](crate::removed::look). One statement.
 ///
 /// # Errors
 ///
 /// [`DbError::Statement`] if the database refuses.
-pub async fn remove(conn: &mut Conn, ids: &[i64]) -> Result<u64, DbError> {
-    conn.execute(&REMOVE, &[Param::Ints(ids)]).await
+pub async fn remove(conn: &mut Conn, ids: &[i64]) -> Result<(), DbError> {
+    conn.execute(&REMOVE, &[Param::Ints(ids)]).await.map(drop)
 }
 
 #[cfg(test)]

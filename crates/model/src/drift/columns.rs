@@ -215,6 +215,16 @@ pub(super) const USED: &[Used] = &[
         ],
     },
     Used {
+        table: "quayhand_removed",
+        columns: &[
+            ("id", BIGINT),
+            ("location_id", INT),
+            ("digest", BYTEA),
+            ("removed_at", TIMESTAMPTZ),
+            ("look_at", TIMESTAMPTZ),
+        ],
+    },
+    Used {
         table: "quayhand_recheck",
         columns: &[
             ("kind", SMALLINT),
