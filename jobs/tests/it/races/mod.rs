@@ -5,7 +5,9 @@
 //!
 //! - `uploads.rs`: a run and a client
 //! - `failures.rs`: a run and storage, and two runs
+//! - `loss.rs`: what no guard closes, and who reports it
 mod failures;
+mod loss;
 mod run;
 mod schedule;
 mod store;

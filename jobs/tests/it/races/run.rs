@@ -74,7 +74,7 @@ impl Run {
 
 /// Says what a run did, in the words of its counts.
 fn said(done: &Done) -> String {
-    let counts = ["objects", "in use again", "locked elsewhere"];
+    let counts = ["objects", "in use again", "locked elsewhere", "missing"];
     let counts = counts.map(|count| (count, done.of(count)));
     let counts = counts.iter().filter(|(_, n)| *n > 0);
     let said: Vec<_> = counts.map(|(count, n)| format!("{n} {count}")).collect();

@@ -23,7 +23,7 @@ pub(super) struct Store {
     pub(super) scene: Scene,
     redis: Mutex<RedisServer>,
     content: String,
-    digest: Digest,
+    pub(super) digest: Digest,
 }
 
 impl World for Store {

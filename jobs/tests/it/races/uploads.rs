@@ -1,7 +1,6 @@
 //! A run, and a client who pushes what it would remove.
 use futures::FutureExt;
 use quayhand_jobs::{Locking, blob_gc::Guard};
-use quayhand_testkit::World as _;
 
 use super::{run::Run, schedule::schedules, store::Store};
 
@@ -107,19 +106,6 @@ async fn behind_the_fence(store: &Store, without: Option<Guard>) -> String {
         run.ends().await
     };
     format!("run {ended}, {}", store.verdict().await)
-}
-
-/// What no guard of ours closes: Quay asks storage for the object before it takes the lock,
-/// and puts nothing when it is there. `docs/guards.md` says what is left of that.
-#[tokio::test]
-async fn an_object_that_quay_saw_right_before_the_hold_is_lost() {
-    let store = Store::new().await;
-    let mut pusher = store.pusher().await;
-    pusher.looks();
-    let ended = Run::whole(&store.scene.ctx, None).await;
-    pusher.goes_on().await;
-    let ended = (ended.as_str(), store.verdict().await);
-    assert_eq!(ended, ("noted 1 objects", "blob lost"));
 }
 
 schedules! {
