@@ -247,3 +247,52 @@ async fn removes_no_more_than_it_may() {
         .says(&["7 objects", "cap"]);
     assert_eq!(tombs.scene.files().len(), before - 7);
 }
+
+#[tokio::test]
+async fn names_an_object_that_a_push_has_seen_before_it_went() {
+    let _shared = shared_or_skip!();
+    let tombs = Tombs::new().await;
+    let lost = tombs.single(0).await;
+    let (location, path) = &lost.object;
+    let program = tombs.scene.program().await;
+    program.run(&BLOB_GC).await.expect(0);
+    let rows = [&*row_of(&lost.digest), &placed(location)].join(";");
+    tombs.scene.execute(&rows).await;
+
+    let ended = program.run(&BLOB_GC).await.expect(9);
+    let place = format!(
+        "storage location `{location}`: the object of {}",
+        lost.digest
+    );
+    let repository = "select u.username || '/' || r.name from repository r
+                        join \"user\" u on u.id = r.namespace_user_id
+                       where r.id = (select min(id) from repository)";
+    let repository = tombs.scene.texts(repository).await.remove(0);
+    ended.says(&["1 missing", &place, &repository, path]);
+    let whole = tombs.scene.whole().await;
+    let dry = [&BLOB_GC[..], &["--dry-run"]].concat();
+    let shown = program.run(&dry).await.expect(0).stdout;
+    assert!(!shown.contains(&lost.digest[7..]), "{shown}");
+    tombs.scene.is_unchanged(&whole).await;
+    let problem = format!("in `{location}` is missing: there is no `{path}`");
+    let found = program.run(&["verify"]).await.expect(1).stdout;
+    assert!(found.contains(&problem), "{found}");
+
+    let file = tombs.scene.file(location).join(path);
+    std::fs::write(file, "its bytes").expect("the object is restored");
+    program.run(&BLOB_GC).await.expect(0);
+    let found = program.run(&["verify"]).await.stdout;
+    assert!(!found.contains(&problem), "{found}");
+}
+
+/// Writes the statement that places the blob of [`row_of`], and the one that holds it.
+fn placed(location: &str) -> String {
+    format!(
+        "insert into imagestorageplacement (storage_id, location_id) \
+         select s.id, l.id from imagestorage s, imagestoragelocation l \
+         where s.uuid = 'pushed-again' and l.name = '{location}'; \
+         insert into uploadedblob (repository_id, blob_id, uploaded_at, expires_at) \
+         select (select min(id) from repository), id, now(), now() + interval '1 hour' \
+         from imagestorage where uuid = 'pushed-again'"
+    )
+}
