@@ -4,14 +4,15 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use crate::{
-    Envelope, Job, LARGEST_PAYLOAD_BYTES, LONGEST_FIELD_BYTES, NewJob, Placement, Queue,
-    QueueError, RawJob, Receipt, Store, Unique, UniqueMode, rules::hash,
+    Envelope, Job, KnownKinds, LARGEST_PAYLOAD_BYTES, LONGEST_FIELD_BYTES, NewJob, Placement,
+    Policy, Queue, QueueError, RawJob, Receipt, Store, Unique, UniqueMode, rules::hash,
 };
 
 /// Puts jobs into queues; cheap to clone, shared by all tasks of a process.
 #[derive(Clone, Debug)]
 pub struct Client {
     store: Store,
+    policies: KnownKinds,
 }
 
 impl Client {
@@ -19,7 +20,15 @@ impl Client {
     pub fn new(store: impl Into<Store>) -> Self {
         Self {
             store: store.into(),
+            policies: KnownKinds::default(),
         }
+    }
+
+    /// Returns the client with these policies instead of the kinds' own, by kind: their priority
+    /// and uniqueness hold for jobs that are enqueued by their type. A [`RawJob`] brings its own.
+    #[must_use]
+    pub fn with_policies(self, policies: KnownKinds) -> Self {
+        Self { policies, ..self }
     }
 
     /// Returns the store, for counting and listing.
@@ -63,7 +72,7 @@ impl Client {
         job: &J,
         placement: Placement,
     ) -> Result<Receipt, QueueError> {
-        self.enqueue_raw(raw(job, &J::QUEUE)?, placement).await
+        self.enqueue_raw(self.raw(job, &J::QUEUE)?, placement).await
     }
 
     /// Enqueues many jobs of one kind in calls of up to 1,000; the receipts are in their order.
@@ -91,7 +100,7 @@ impl Client {
     ) -> Result<Vec<Receipt>, QueueError> {
         let new: Vec<NewJob> = jobs
             .into_iter()
-            .map(|(job, placement)| new_job(raw(job, &J::QUEUE)?, placement))
+            .map(|(job, placement)| new_job(self.raw(job, &J::QUEUE)?, placement))
             .collect::<Result<_, _>>()?;
         self.store.enqueue(&J::QUEUE, &new).await
     }
@@ -136,6 +145,22 @@ impl Client {
                 verb: "enqueue",
                 reason: format!("nothing for job `{id}`"),
             })
+    }
+
+    /// Makes a job of its type, under the policy that is in force here.
+    fn raw<'a, C: Sync, J: Job<C>>(
+        &self,
+        job: &J,
+        queue: &'a Queue,
+    ) -> Result<RawJob<'a>, QueueError> {
+        let mut raw = raw(job, queue)?;
+        if let Some(policy) = self.policies.get(J::KIND) {
+            raw.policy = Policy {
+                version: J::POLICY.version,
+                ..*policy
+            };
+        }
+        Ok(raw)
     }
 }
 

@@ -18,7 +18,7 @@ pub struct Entry<C> {
     pub queue: Queue,
     /// [`Job::SOURCE`].
     pub source: Source,
-    /// [`Job::POLICY`].
+    /// [`Job::POLICY`], or what was said instead ([`Registry::with_policies`]).
     pub policy: Policy,
     /// [`Job::SCHEDULE`].
     pub schedule: Option<Schedule>,
@@ -111,6 +111,21 @@ impl<C: Send + Sync + 'static> Registry<C> {
         };
         let earlier = self.entries.insert(J::KIND, entry);
         assert!(earlier.is_none(), "two jobs are named `{}`", J::KIND);
+        self
+    }
+
+    /// Returns the registry with these policies instead of the kinds' own, by kind; the version
+    /// of a payload stays the kind's. One of a kind that is not here changes nothing.
+    #[must_use]
+    pub fn with_policies(mut self, policies: &BTreeMap<String, Policy>) -> Self {
+        for entry in self.entries.values_mut() {
+            if let Some(policy) = policies.get(entry.kind) {
+                entry.policy = Policy {
+                    version: entry.policy.version,
+                    ..*policy
+                };
+            }
+        }
         self
     }
 

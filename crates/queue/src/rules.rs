@@ -1,5 +1,5 @@
 //! What holds jobs of a kind back: limits on how many run, and on how many start.
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use sha2::{Digest as _, Sha256};
 
@@ -21,16 +21,6 @@ pub enum KeyBy {
 }
 
 impl KeyBy {
-    /// Spells it as the script `fetch` reads it.
-    pub(crate) fn spelled(self) -> String {
-        match self {
-            Self::Kind => "kind".to_owned(),
-            Self::Tenant => "tenant".to_owned(),
-            Self::Argument(field) => format!("argument:{field}"),
-            Self::Name(name) => format!("name:{name}"),
-        }
-    }
-
     /// Returns the value that jobs share.
     pub(crate) fn value(self, tenant: &str, payload: &str) -> String {
         let value = match self {
@@ -51,6 +41,19 @@ impl KeyBy {
         match self {
             Self::Name(_) => format!("{sort}:{value}"),
             _ => format!("{sort}:{kind}:{value}"),
+        }
+    }
+}
+
+/// As the script `fetch` and the configuration spell it: `kind`, `tenant`, `argument:FIELD`,
+/// `name:NAME`.
+impl fmt::Display for KeyBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kind => f.write_str("kind"),
+            Self::Tenant => f.write_str("tenant"),
+            Self::Argument(field) => write!(f, "argument:{field}"),
+            Self::Name(name) => write!(f, "name:{name}"),
         }
     }
 }

@@ -262,11 +262,11 @@ fn enqueue_call(queue: &Queue, batch: &[NewJob]) -> redis::ScriptInvocation<'sta
 
 /// Adds what a fetch must know of a kind: its name, its limit, its rate.
 fn add_rule(call: &mut redis::ScriptInvocation<'_>, rule: &Rule) {
-    let limit = rule
-        .limit
-        .map_or((0, String::new()), |limit| (limit.most, limit.by.spelled()));
+    let limit = rule.limit.map_or((0, String::new()), |limit| {
+        (limit.most, limit.by.to_string())
+    });
     let rate = rule.rate.map_or((0, 1, String::new()), |rate| {
-        (rate.most, ms(rate.per).max(1), rate.by.spelled())
+        (rate.most, ms(rate.per).max(1), rate.by.to_string())
     });
     call.arg(&rule.kind).arg(limit.0).arg(limit.1);
     call.arg(rate.0).arg(rate.1).arg(rate.2);
