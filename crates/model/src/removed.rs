@@ -41,6 +41,18 @@ pub struct Page {
     pub returned: Vec<Returned>,
 }
 
+// By itself, so that a run without a due note touches no table of the registry.
+const DUE: Sql = Sql::postgres(
+    "removed.due",
+    "
+    select max(id)
+      from (select id
+              from quayhand_removed
+             where id > $1 and ($2 or look_at <= (select clock_timestamp()))
+             order by id
+             limit $3) as page",
+);
+
 // A note doubles its age until the next look. Whoever holds one looks at it now.
 const LOOK: Sql = Sql::postgres(
     "removed.look",
@@ -48,9 +60,8 @@ const LOOK: Sql = Sql::postgres(
     with page as materialized (
         select id, location_id, digest, removed_at
           from quayhand_removed
-         where id > $1 and ($2 or look_at <= (select clock_timestamp()))
+         where id > $1 and id <= $4 and ($2 or look_at <= (select clock_timestamp()))
          order by id
-         limit $3
            for update skip locked
     ),
     returned as materialized (
@@ -72,18 +83,16 @@ const LOOK: Sql = Sql::postgres(
     forgotten as (
         delete from quayhand_removed r
          using rowless o
-         where r.id = o.id and o.age >= $4 * interval '1 millisecond'
+         where r.id = o.id and o.age >= $3 * interval '1 millisecond'
     ),
     postponed as (
         update quayhand_removed r
            set look_at = clock_timestamp()
                          + least(interval '1 hour', greatest(interval '1 minute', o.age))
           from rowless o
-         where r.id = o.id and o.age < $4 * interval '1 millisecond'
+         where r.id = o.id and o.age < $3 * interval '1 millisecond'
     )
-    select max(id), null::text, null::bytea from page
-    union all
-    (select id, name, digest from returned order by id)",
+    select id, name, digest from returned order by id",
 );
 
 // A hot base layer has references without number: the first thousand tell enough.
@@ -127,32 +136,30 @@ const SETTLE: Sql = Sql::postgres(
         or id = any($2) and removed_at <= clock_timestamp() - $3 * interval '1 millisecond'",
 );
 
-/// Looks at no more than `at_most` notes after the one given (0 begins) and returns those whose
-/// digest has a row again, which stay due. The others are looked at again after twice their age,
-/// a minute at least and an hour at most, or forgotten when they are [`KEPT`] old. What another
-/// run looks at now is left out. One statement.
+/// Looks at about `at_most` notes after the one given (0 begins) and returns those whose digest
+/// has a row again, which stay due. The others are looked at again after twice their age, a
+/// minute at least and an hour at most, or forgotten when they are [`KEPT`] old. What another run
+/// looks at now is left out. Two statements, one when nothing is due.
 ///
 /// # Errors
 ///
 /// [`DbError::Statement`] if the database refuses.
 pub async fn look(conn: &mut Conn, after: i64, due: Due, at_most: u32) -> Result<Page, DbError> {
-    let params = [
-        Param::Int(after),
-        Param::Bool(due == Due::All),
-        Param::Int(i64::from(at_most)),
-        Param::Int(kept_ms()),
-    ];
-    let mut page = Page::default();
-    for row in conn.query(&LOOK, &params).await? {
-        match row.opt_text(1)? {
-            None => page.last = row.opt_int(0)?,
-            Some(location) => page.returned.push(read(&row, location)?),
-        }
-    }
-    Ok(page)
+    let (after, all) = (Param::Int(after), Param::Bool(due == Due::All));
+    let at_most = Param::Int(i64::from(at_most));
+    let row = conn.query_one(&DUE, &[after, all, at_most]).await?;
+    let Some(last) = row.opt_int(0)? else {
+        return Ok(Page::default());
+    };
+    let params = [after, all, Param::Int(kept_ms()), Param::Int(last)];
+    let rows = conn.query(&LOOK, &params).await?;
+    Ok(Page {
+        last: Some(last),
+        returned: rows.iter().map(read).collect::<Result<_, _>>()?,
+    })
 }
 
-fn read(row: &Row, location: String) -> Result<Returned, DbError> {
+fn read(row: &Row) -> Result<Returned, DbError> {
     let bytes = row.opt_bytes(2)?.unwrap_or_default();
     let digest = bytes.try_into().map_err(|_| DbError::Row {
         name: LOOK.name,
@@ -161,7 +168,7 @@ fn read(row: &Row, location: String) -> Result<Returned, DbError> {
     })?;
     Ok(Returned {
         id: row.int(0)?,
-        location,
+        location: row.text(1)?,
         digest,
     })
 }
