@@ -194,14 +194,18 @@ pub async fn referrers(
     Ok(referrers)
 }
 
-/// Forgets the notes whose object is `there` again, and of the `open` ones those that are
-/// [`KEPT`] old; the other open ones stay due. One statement.
+/// Forgets the notes whose object is `there` again, and of all that were `asked` for those that
+/// are [`KEPT`] old; the others stay due. One statement.
 ///
 /// # Errors
 ///
 /// [`DbError::Statement`] if the database refuses.
-pub async fn settle(conn: &mut Conn, there: &[i64], open: &[i64]) -> Result<(), DbError> {
-    let params = [Param::Ints(there), Param::Ints(open), Param::Int(kept_ms())];
+pub async fn settle(conn: &mut Conn, there: &[i64], asked: &[i64]) -> Result<(), DbError> {
+    let params = [
+        Param::Ints(there),
+        Param::Ints(asked),
+        Param::Int(kept_ms()),
+    ];
     conn.execute(&SETTLE, &params).await.map(drop)
 }
 

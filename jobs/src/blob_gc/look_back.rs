@@ -78,16 +78,15 @@ struct Answers {
 
 impl LookBack<'_> {
     async fn page(&mut self, returned: Vec<Returned>) -> Result<(), JobError> {
-        let mut open: Vec<_> = returned.iter().map(|one| one.id).collect();
+        let mut asked: Vec<_> = returned.iter().map(|one| one.id).collect();
         let Answers { there, missing } = self.ask(returned).await;
         self.report(missing).await?;
-        open.retain(|id| !there.contains(id));
         if self.ctx.stop.is_cancelled() {
-            open.clear(); // some were not asked for: however old, they are next time
+            asked.clear(); // not for all of them: however old, they are next time
         }
         let there: Vec<_> = there.into_iter().collect();
         let db = &self.ctx.db;
-        db.scope(async |conn| removed::settle(conn, &there, &open).await)
+        db.scope(async |conn| removed::settle(conn, &there, &asked).await)
             .await?;
         Ok(())
     }
