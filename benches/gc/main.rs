@@ -18,7 +18,6 @@
     reason = "a benchmark that cannot go on says so by ending"
 )]
 
-mod bouncer;
 mod daemon;
 mod database;
 mod figures;
@@ -29,9 +28,9 @@ mod way;
 
 use std::env;
 
-use bouncer::Bouncer;
 use database::Snapshot;
 use figures::Figures;
+use quayhand_testkit::PgBouncer;
 use report::Report;
 use size::Size;
 use way::{Caller, Way};
@@ -53,12 +52,11 @@ async fn main() {
 /// Measures all ways at one size; `None` when there is no such registry.
 async fn measure(size: Size, runs: usize) -> Option<Report> {
     let snapshot = Snapshot::make(size).await?;
-    let bouncer = Bouncer::start(&snapshot.server).await;
+    let bouncer = PgBouncer::start(&snapshot.server, 8).await.unwrap();
     let chosen = chosen("QUAYHAND_BENCH_WAYS");
     let ways: Vec<_> = Way::ALL
         .into_iter()
         .filter(|way| size.takes(*way) && way.is_chosen(&chosen))
-        .filter(|way| bouncer.is_some() || !way.bounced)
         .collect();
     println!(
         "\n{}: {}; {runs} runs each, in turn",
@@ -68,7 +66,7 @@ async fn measure(size: Size, runs: usize) -> Option<Report> {
     let mut figures: Vec<Vec<Figures>> = ways.iter().map(|_| Vec::new()).collect();
     for _ in 0..runs {
         for (way, figures) in ways.iter().zip(&mut figures) {
-            figures.push(run(&snapshot, bouncer.as_ref(), *way).await);
+            figures.push(run(&snapshot, &bouncer, *way).await);
         }
     }
     let figures: Vec<_> = ways.into_iter().zip(figures).collect();
@@ -77,11 +75,12 @@ async fn measure(size: Size, runs: usize) -> Option<Report> {
     Some(report)
 }
 
-async fn run(snapshot: &Snapshot, bouncer: Option<&Bouncer>, way: Way) -> Figures {
+async fn run(snapshot: &Snapshot, bouncer: &PgBouncer, way: Way) -> Figures {
     let database = snapshot.copy().await;
-    let url = match bouncer.filter(|_| way.bounced) {
-        Some(bouncer) => bouncer.url(&database),
-        None => snapshot.server.url(&database),
+    let url = if way.bounced {
+        bouncer.url(&database)
+    } else {
+        snapshot.server.url(&database)
     };
     let figures = match way.caller {
         Caller::Run => program::run(&url, way).await,

@@ -2,6 +2,7 @@
 //!
 //! - [`PostgresServer`], [`RedisServer`], [`RedisCluster`]: private servers on free loopback ports, gone with the
 //!   process that started them
+//! - [`PgBouncer`]: one in front of such a PostgreSQL, in transaction mode
 //! - [`Proxy`]: a network that fails on demand
 //! - `s3` (feature of that name): a real S3 server that fails on demand
 //! - [`wait_for`], [`unique_name`]: events instead of sleeps, names that tests do not share
@@ -16,6 +17,7 @@ pub mod golden;
 mod guards;
 mod keeper;
 mod objects;
+mod pgbouncer;
 mod port;
 mod postgres;
 mod program;
@@ -31,6 +33,7 @@ mod wait;
 pub use error::TestkitError;
 pub use guards::{PlayedSchedule, check_guards_page};
 pub use objects::create_objects;
+pub use pgbouncer::PgBouncer;
 pub use postgres::{POSTGRES_PASSWORD, POSTGRES_USER, PostgresOptions, PostgresServer};
 pub use proxy::{Fault, Proxy};
 pub use redis::{REDIS_DATABASES, RedisCluster, RedisOptions, RedisServer, RedisTls};

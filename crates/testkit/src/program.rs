@@ -13,9 +13,11 @@ const POSTGRES_FOLDERS: &str = "/usr/lib/postgresql";
 /// Users that may own a server when the tests run as root, the best first.
 const UNPRIVILEGED_USERS: [&str; 2] = ["postgres", "nobody"];
 
-/// Finds `program` in `/usr/lib/postgresql/*/bin` (the newest version first), then in `PATH`.
+/// Finds `program` in `/usr/lib/postgresql/*/bin` (the newest version first), then in `PATH`, then
+/// in `/usr/sbin`.
 ///
 /// In this order, as Debian's `/usr/bin/psql` is a wrapper that looks for the machine's own servers.
+/// Not everybody's `PATH` has the system's own programs.
 ///
 /// # Errors
 /// [`TestkitError::MissingProgram`], naming `package`, when it is in none of them.
@@ -24,6 +26,7 @@ pub(crate) fn find(program: &'static str, package: &'static str) -> Result<PathB
     postgres_folders()
         .into_iter()
         .chain(std::env::split_paths(&path))
+        .chain([PathBuf::from("/usr/sbin")])
         .map(|folder| folder.join(program))
         .find(|file| file.is_file())
         .ok_or(TestkitError::MissingProgram { program, package })

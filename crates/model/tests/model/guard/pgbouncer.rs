@@ -1,79 +1,31 @@
 //! Everything works behind `PgBouncer` in transaction mode, and leaves no trace in its sessions.
-use std::{
-    fs,
-    os::unix::{
-        fs::{MetadataExt, chown},
-        process::CommandExt,
-    },
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::time::Duration;
 
 use quayhand_model::{Db, DbConfig, DbError, configure, schedule};
-use quayhand_testkit::wait_for;
-use tempfile::TempDir;
+use quayhand_testkit::PgBouncer;
 use tokio::task::JoinSet;
 use tokio_postgres::{Client, NoTls};
 
 use super::{DEADLINE, Lab, claim, ping};
 
 const SHORT: Duration = Duration::from_millis(200);
-const PROGRAMS: [&str; 2] = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"];
 
-/// A bouncer in front of a lab's server, with two connections to it.
-struct Bouncer {
-    process: Child,
-    folder: TempDir,
+/// The way to a lab's database through a bouncer with two sessions.
+struct Bounced {
+    bouncer: PgBouncer,
     database: String,
 }
 
-impl Bouncer {
-    /// Starts one on a socket of its own; `None` when it is not installed.
-    async fn start(lab: &Lab) -> Option<Self> {
-        let installed = |path: &&str| fs::exists(path).unwrap_or(false);
-        let Some(program) = PROGRAMS.into_iter().find(installed) else {
-            println!("SKIPPED: the package `pgbouncer` is not installed");
-            return None;
-        };
-        let folder = tempfile::Builder::new()
-            .prefix("qh-pgb-")
-            .tempdir_in("/tmp")
-            .unwrap();
-        let socket = folder.path().display();
-        let settings = format!(
-            "[databases]\n* = host={} port={} user=quayhand\n\
-             [pgbouncer]\nunix_socket_dir = {socket}\nlogfile = {socket}/log\n\
-             auth_type = any\npool_mode = transaction\ndefault_pool_size = 2\n",
-            lab.server.folder().display(),
-            lab.server.port(),
-        );
-        let file = folder.path().join("pgbouncer.ini");
-        fs::write(&file, settings).unwrap();
-        // It refuses to run as root; the user of the server is never root.
-        let owner = fs::metadata(lab.server.folder()).unwrap();
-        let (uid, gid) = (owner.uid(), owner.gid());
-        chown(folder.path(), Some(uid), Some(gid)).unwrap();
-        let mut command = Command::new(program);
-        command
-            .arg("--quiet")
-            .arg(&file)
-            .uid(uid)
-            .gid(gid)
-            .stdin(Stdio::null());
-        let process = command.spawn().unwrap();
-        let database = lab.database.clone();
-        let bouncer = Self {
-            process,
-            folder,
-            database,
-        };
-        wait_for("PgBouncer", DEADLINE, async || bouncer.connect().await.ok()).await;
-        Some(bouncer)
+impl Bounced {
+    async fn new(lab: &Lab) -> Self {
+        Self {
+            bouncer: PgBouncer::start(&lab.server, 2).await.unwrap(),
+            database: lab.database.clone(),
+        }
     }
 
     fn url(&self) -> String {
-        let (folder, database) = (self.folder.path().display(), &self.database);
-        format!("postgresql://quayhand@/{database}?host={folder}&port=6432")
+        self.bouncer.url(&self.database)
     }
 
     fn db(&self, change: impl FnOnce(&mut DbConfig)) -> Db {
@@ -91,19 +43,10 @@ impl Bouncer {
     }
 }
 
-impl Drop for Bouncer {
-    fn drop(&mut self) {
-        self.process.kill().ok();
-        self.process.wait().ok();
-    }
-}
-
 #[tokio::test]
 async fn transactions_carry_their_limits_and_sessions_keep_none() {
     let lab = Lab::new().await;
-    let Some(bouncer) = Bouncer::start(&lab).await else {
-        return;
-    };
+    let bouncer = Bounced::new(&lab).await;
     let _holder = lab.hold("a").await;
     let locks = bouncer.db(|config| config.lock_timeout = SHORT);
     let ended = locks.transaction(async |tx| claim(tx, "a").await).await;
@@ -145,9 +88,7 @@ async fn transactions_carry_their_limits_and_sessions_keep_none() {
 #[tokio::test]
 async fn many_connections_share_two_sessions() {
     let lab = Lab::new().await;
-    let Some(bouncer) = Bouncer::start(&lab).await else {
-        return;
-    };
+    let bouncer = Bounced::new(&lab).await;
     let db = bouncer.db(|config| config.pool_size = 8);
     let mut tasks = JoinSet::new();
     for task in 0..40 {
@@ -172,9 +113,7 @@ async fn many_connections_share_two_sessions() {
 #[tokio::test]
 async fn a_cancelled_transaction_stops_behind_it_and_its_session_is_clean() {
     let lab = Lab::new().await;
-    let Some(bouncer) = Bouncer::start(&lab).await else {
-        return;
-    };
+    let bouncer = Bounced::new(&lab).await;
     let db = bouncer.db(|config| {
         config.pool_size = 1;
         config.lock_timeout = Duration::ZERO;
