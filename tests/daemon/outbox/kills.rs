@@ -1,7 +1,11 @@
 //! `kill -9` between each pair of steps: relayed, enqueued, noted, run, removed, finished.
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
-use quayhand_testkit::wait_for;
+use quayhand_testkit::{Fault, Proxy, wait_for};
 
 use super::PATIENCE;
 use crate::{
@@ -122,13 +126,17 @@ async fn between_the_work_and_the_row() {
 #[tokio::test(flavor = "multi_thread")]
 async fn between_the_row_and_the_queue() {
     let world = World::new().await;
-    let mut daemon = world.daemon(&hasty(&world)).await;
+    // A Redis that only sleeps would read, after the kill, what lies in its socket by then.
+    let redis = SocketAddr::from((Ipv4Addr::LOCALHOST, world.redis.port()));
+    let mut proxy = Proxy::start(redis).await.unwrap();
+    let mut settings = hasty(&world);
+    settings.redis_url = format!("redis://{}/0", proxy.address());
+    let mut daemon = world.daemon(&settings).await;
     world.commit_only([Once { id: 1, ms: 1_500 }]).await;
     world.leased(&A, 1).await;
-    world.redis.pause().await.unwrap();
+    proxy.set(Fault::BlackHole).await;
     world.rows("quayhand_outbox", 0).await;
     daemon.kill();
-    world.redis.resume().unwrap();
     let counts = world.client.store().counts(&A).await.unwrap();
     assert_eq!(counts.leased, 1, "the queue was not told");
     let runs = runs_in_the_end(&world).await;
