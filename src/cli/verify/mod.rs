@@ -7,9 +7,10 @@ use clap::Args as ClapArgs;
 use quayhand_jobs::{Progress, Step};
 use quayhand_model::{
     Db, drift,
-    verify::{Check, Invariant, Violation},
+    verify::{Check, Invariant, Violation, expected_rows},
 };
 use quayhand_queue::Done;
+use quayhand_storage::Storage;
 
 use super::{
     App, Failure,
@@ -47,32 +48,46 @@ pub(crate) async fn run(app: &App, args: &Args) -> Result<ExitCode, Failure> {
     let db = app.db()?;
     // Says how to make our tables when they are missing; a difference is `doctor`'s to tell.
     drop(db.scope(drift::check).await?);
+    let storage = app.storage()?;
+    let checks: Vec<_> = Check::ALL
+        .into_iter()
+        .filter(|check| !(*check == Check::Subjects && args.allow_missing_subjects))
+        .collect();
+    let expected = db
+        .scope(async |conn| expected_rows(conn, &checks, storage.is_some()).await)
+        .await?;
     let bar = Bar::start("verify");
     let mut report = Report {
         format: app.format,
         progress: bar.progress(),
+        expected,
         done: Done::default(),
         violations: 0,
     };
-    let looked = everything(app, args, &db, &mut report).await;
+    let looked = everything(app, args, &db, &checks, storage.as_ref(), &mut report).await;
     bar.finish();
     looked?;
     report.conclude()
 }
 
-async fn everything(app: &App, args: &Args, db: &Db, report: &mut Report) -> Result<(), Failure> {
-    for check in Check::ALL {
-        if !(check == Check::Subjects && args.allow_missing_subjects) {
-            rows(app, db, check, report).await?;
-        }
+async fn everything(
+    app: &App,
+    args: &Args,
+    db: &Db,
+    checks: &[Check],
+    storage: Option<&Storage>,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    for check in checks {
+        rows(app, db, *check, report).await?;
     }
-    let Some(storage) = app.storage()? else {
+    let Some(storage) = storage else {
         skipped("no storage is configured: objects were not looked at");
         return Ok(());
     };
     let mut objects = objects::Objects {
         db,
-        storage: &storage,
+        storage,
         hash: args.hash,
         report,
     };
@@ -101,6 +116,8 @@ async fn rows(app: &App, db: &Db, check: Check, report: &mut Report) -> Result<(
 struct Report {
     format: Format,
     progress: Progress,
+    /// What there will be, as far as the database knows.
+    expected: u64,
     done: Done,
     violations: u64,
 }
@@ -108,10 +125,16 @@ struct Report {
 impl Report {
     fn looked_at(&mut self, what: &'static str, count: u64) {
         self.done.add(what, count);
+        let handled = self.done.of("rows") + self.done.of("objects");
+        // Statistics lag behind; without any there is no end to show.
+        let total = match self.expected {
+            0 => 0,
+            expected => expected.max(handled),
+        };
         self.progress.report(&Step {
             done: &self.done,
-            handled: self.done.of("rows") + self.done.of("objects"),
-            total: 0,
+            handled,
+            total,
         });
     }
 

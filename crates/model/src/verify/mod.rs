@@ -3,6 +3,7 @@
 //! Each [`Check`] goes through one table page by page, so that memory is bounded and no
 //! statement runs for long. Pages are not one snapshot: on a registry in use something in
 //! flight may be reported, and is gone when asked again.
+mod extent;
 mod leaks;
 mod placement;
 mod reference;
@@ -11,6 +12,7 @@ mod total;
 
 use std::{fmt, time::Duration};
 
+pub use extent::expected_rows;
 pub use placement::{Placed, placed, still_placed};
 
 use crate::{
