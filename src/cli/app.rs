@@ -3,7 +3,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use quayhand_jobs::{Ctx, Gate, Locking, Options, Outbox, Pace, PaceLimits, Settings};
 use quayhand_model::{Db, DbConfig, configure, drift};
-use quayhand_queue::{Client, Deadlines, Locks, Redis, RedisStore, Store, Tls};
+use quayhand_queue::{Client, Deadlines, Locks, Redis, RedisStore, Registry, Store, Tls};
 use quayhand_storage::Storage;
 use tokio_util::sync::CancellationToken;
 
@@ -60,7 +60,7 @@ impl App {
     }
 
     /// Prepares a connection to a Redis, with the configured deadlines and certificates.
-    fn redis(&self, url: &SecretUrl) -> Result<Redis, Failure> {
+    pub(crate) fn redis(&self, url: &SecretUrl) -> Result<Redis, Failure> {
         let redis = &self.config.redis;
         let settings = quayhand_queue::Settings {
             deadlines: Deadlines {
@@ -86,7 +86,17 @@ impl App {
         let Some(url) = &self.config.redis.queue_url else {
             return Ok(None);
         };
-        Ok(Some(Client::new(RedisStore::new(self.redis(url)?))))
+        Ok(Some(self.client_of(RedisStore::new(self.redis(url)?))))
+    }
+
+    /// Builds a client that enqueues under the policies in force.
+    pub(crate) fn client_of(&self, store: impl Into<Store>) -> Client {
+        Client::new(store).with_policies(Arc::new(self.config.policies()))
+    }
+
+    /// Lists the kinds, under the policies in force.
+    pub(crate) fn registry(&self) -> Registry<Ctx> {
+        quayhand_jobs::registry().with_policies(&self.config.policies())
     }
 
     /// Builds the way to enqueue through database and Redis together.

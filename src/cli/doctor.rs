@@ -3,7 +3,6 @@ use std::{process::ExitCode, time::Duration};
 
 use clap::Args as ClapArgs;
 use quayhand_model::{drift, migrate, outbox};
-use quayhand_queue::Redis;
 
 use super::{
     App, Failure,
@@ -152,7 +151,7 @@ async fn locks(app: &App) -> Result<String, Failure> {
     let Some(url) = &app.config.redis.locks_url else {
         return Ok("none: `blob_gc` locks in the database".to_owned());
     };
-    Redis::connect(url.expose()).await?;
+    app.redis(url)?.ping().await?;
     Ok("reachable".to_owned())
 }
 

@@ -2,8 +2,8 @@
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
-use quayhand_jobs::{Options, outbox::Sent, registry};
-use quayhand_queue::{Client, Placement, RawJob};
+use quayhand_jobs::{Options, outbox::Sent};
+use quayhand_queue::{Placement, RawJob};
 
 use super::{App, Failure, job, schedule};
 
@@ -29,7 +29,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(app: &App, args: Args) -> Result<(), Failure> {
-    let registry = registry();
+    let registry = app.registry();
     let entry = job::find(&registry, &args.kind)?;
     let payload = match (args.payload, &args.repository) {
         (Some(payload), _) => payload,
@@ -51,7 +51,7 @@ pub(crate) async fn run(app: &App, args: Args) -> Result<(), Failure> {
         return schedule::show(app.format, &sent);
     }
     // Without a database there is Redis alone, for kinds that a sweep finds again.
-    let client = Client::new(app.store().await?);
+    let client = app.client_of(app.store().await?);
     let receipt = client
         .enqueue_raw(RawJob::of(entry, payload), placement)
         .await?;

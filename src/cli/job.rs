@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use quayhand_jobs::{Ctx, registry};
-use quayhand_queue::{Entry, JobError, Registry, Schedule, Source, State};
+use quayhand_queue::{Entry, JobError, Policy, Registry, Schedule, Source, State};
 
 use super::{
     App, Failure,
@@ -129,9 +129,32 @@ fn show(entry: &Entry<Ctx>, format: Format) -> Result<(), Failure> {
     output::line(&format!("attempts      {}", policy.max_attempts))?;
     let (first, longest) = (policy.backoff.first, policy.backoff.longest);
     output::line(&format!("back-off      {first:?} doubling to {longest:?}"))?;
+    output::line(&format!("at a time     {}", limits_text(&policy)))?;
     output::line(&format!("losing Redis  {}", source_text(entry.source)))?;
     let payload = entry.scheduled().or_else(|| entry.for_repository(17));
-    output::line(&format!("payload       {}", payload.unwrap_or_default()))
+    output::line(&format!("payload       {}", payload.unwrap_or_default()))?;
+    let kind = entry.kind;
+    output::line(&format!(
+        "`[jobs.{kind}]` in the configuration may say otherwise"
+    ))
+}
+
+/// Says what holds jobs of a kind back.
+fn limits_text(policy: &Policy) -> String {
+    let limit = policy
+        .limit
+        .map(|limit| format!("{} by {}", limit.most, limit.by));
+    let rate = policy
+        .rate
+        .map(|rate| format!("{} per {:?} by {}", rate.most, rate.per, rate.by));
+    let equal = policy
+        .unique_for
+        .map(|_| "equal ones never side by side".to_owned());
+    let texts: Vec<_> = [limit, rate, equal].into_iter().flatten().collect();
+    match texts.is_empty() {
+        true => "as many as there are slots".to_owned(),
+        false => texts.join(", "),
+    }
 }
 
 fn fields(entry: &Entry<Ctx>) -> serde_json::Value {

@@ -3,7 +3,7 @@ use std::{process::ExitCode, sync::Arc};
 
 use clap::Args as ClapArgs;
 use quayhand_jobs::{Ctx, Options, registry};
-use quayhand_queue::{Client, chain};
+use quayhand_queue::chain;
 
 use super::{App, Failure, app::settings, output::Format};
 use crate::{
@@ -26,7 +26,7 @@ pub(crate) async fn run(config: Config, sources: Sources) -> Result<ExitCode, Fa
     let telemetry = Telemetry::init(config.log).map_err(|e| Failure::failed(e.to_string()))?;
     let signals = Signals::install().map_err(|e| Failure::failed(format!("signals: {e}")))?;
     let app = App::new(config, Format::Human);
-    let client = Client::new(app.store().await?);
+    let client = app.client_of(app.store().await?);
     let base = Ctx {
         client: Some(client.clone()),
         ..app.ctx(Options::default())?

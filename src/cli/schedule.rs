@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 use chrono::DateTime;
 use clap::Subcommand;
-use quayhand_jobs::{Ctx, outbox::Sent, registry};
+use quayhand_jobs::{Ctx, outbox::Sent};
 use quayhand_model::{
     Db, clock,
     schedule::{self, Seen},
@@ -38,7 +38,7 @@ pub(crate) enum Command {
 }
 
 pub(crate) async fn run(app: &App, command: Command) -> Result<(), Failure> {
-    let registry = registry();
+    let registry = app.registry();
     match command {
         Command::List => list(app, &registry).await,
         Command::RunNow { kind } => run_now(app, find(&registry, &kind)?).await,

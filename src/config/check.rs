@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Config, ConfigError, Problem, SecretUrl};
+use super::{Config, ConfigError, Problem, SecretUrl, policy};
 
 /// How long a creator waits for a `BLOB_DELETE_` lock before it goes on without one is about 5 s
 /// in Quay; a delete must have ended well before.
@@ -143,7 +143,8 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         origin: config.origin(key),
         what: format!("`{key}` {rule}"),
     };
-    ConfigError::from_problems(broken.map(problem).collect())
+    let problems = broken.map(problem).chain(policy::problems(config));
+    ConfigError::from_problems(problems.collect())
 }
 
 /// Says whether an address is absent or of one of these kinds.

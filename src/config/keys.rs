@@ -1,6 +1,6 @@
 //! Owns the list of keys: what exists, what each key sets, and which one was probably meant.
 
-use super::{Config, layers::Assignment, setting::Setting};
+use super::{Config, layers::Assignment, policy, setting::Setting};
 
 /// A key and the field it stands for.
 struct Key {
@@ -18,7 +18,7 @@ macro_rules! keys {
     };
 }
 
-/// Every key but those of the queues and schedules, whose names are not known here.
+/// Every key but those of the queues, schedules and kinds, whose names are not known here.
 const KEYS: &[Key] = keys! {
     database {
         url, connection_args, pool_size, checkout_timeout, connect_timeout, statement_timeout,
@@ -63,10 +63,15 @@ pub(super) fn all(config: &Config) -> Vec<String> {
     let schedules = config.schedules.keys().flat_map(|kind| {
         ["when", "time_zone", "jitter"].map(|key| format!("schedules.{kind}.{key}"))
     });
+    let jobs = config
+        .jobs
+        .keys()
+        .flat_map(|kind| policy::KEYS.map(|key| format!("jobs.{kind}.{key}")));
     KEYS.iter()
         .map(|key| key.name.to_owned())
         .chain(queues)
         .chain(schedules)
+        .chain(jobs)
         .collect()
 }
 
@@ -92,6 +97,12 @@ pub(super) fn field<'c>(config: &'c mut Config, key: &str) -> Option<&'c mut dyn
             "jitter" => Some(&mut schedule.jitter),
             _ => None,
         };
+    }
+    if let Some((kind, name)) = key
+        .strip_prefix("jobs.")
+        .and_then(|rest| rest.rsplit_once('.'))
+    {
+        return config.jobs.get_mut(kind)?.field(name);
     }
     KEYS.iter()
         .find(|known| known.name == key)

@@ -7,12 +7,14 @@
 //! understood is an error that names the place; it never becomes a default, because a default
 //! might delete what the setting would have kept.
 
+mod asked;
 mod check;
 mod env;
 mod error;
 mod file;
 mod keys;
 mod layers;
+mod policy;
 mod quay;
 mod schedule;
 mod secret;
@@ -30,9 +32,11 @@ use std::{
     path::PathBuf,
 };
 
+pub use asked::Asked;
 pub use env::Environment;
 pub use error::{ConfigError, Problem};
 pub use layers::Origin;
+pub use policy::KindPolicy;
 pub use schedule::{KindSchedule, TimeZone, When};
 pub use secret::{SecretMap, SecretUrl};
 pub use sections::{Database, Gc, Log, Outbox, QueuePool, Redis, Registry, Storage, Worker};
@@ -58,6 +62,8 @@ pub struct Config {
     pub queues: BTreeMap<String, QueuePool>,
     /// When kinds are enqueued by themselves, by kind; one entry for every kind that is.
     pub schedules: BTreeMap<String, KindSchedule>,
+    /// How kinds run, by kind; one entry for every kind, empty where a kind's own policy holds.
+    pub jobs: BTreeMap<String, KindPolicy>,
     /// How what the database knows to be open gets into the queue.
     pub outbox: Outbox,
     /// How garbage is collected.
@@ -82,6 +88,8 @@ pub struct Sources {
     pub queues: Vec<String>,
     /// The kinds with a schedule: `[schedules.KIND]` of another kind is an error.
     pub schedules: Vec<String>,
+    /// The kinds that exist: `[jobs.KIND]` of another kind is an error.
+    pub kinds: Vec<String>,
 }
 
 /// One setting as `config show` prints it.
@@ -110,6 +118,7 @@ impl Sources {
             environment: Environment::of_process(),
             queues: queues.collect(),
             schedules: scheduled.map(|entry| entry.kind.to_owned()).collect(),
+            kinds: registry.iter().map(|entry| entry.kind.to_owned()).collect(),
         }
     }
 }
@@ -130,6 +139,9 @@ impl Config {
                 .schedules
                 .insert(kind.clone(), KindSchedule::default());
         }
+        for kind in &sources.kinds {
+            config.jobs.insert(kind.clone(), KindPolicy::default());
+        }
         let mut layers = Layers::default();
         quay::read(sources, &mut layers)?;
         if let Some(path) = &sources.config {
@@ -147,7 +159,8 @@ impl Config {
         self.origins.get(key).cloned().unwrap_or_default()
     }
 
-    /// Lists every setting with its value and origin, without secrets.
+    /// Lists every setting with its value and origin, without secrets; of `[jobs.KIND]` those
+    /// that somebody set, since the others are the kinds' own.
     pub fn rows(&self) -> Vec<Row> {
         let mut copy = self.clone(); // the table of keys hands fields out for writing only
         let row = |key: String| Row {
@@ -157,7 +170,9 @@ impl Config {
             origin: self.origin(&key),
             key,
         };
-        keys::all(self).into_iter().map(row).collect()
+        let is_own = |row: &Row| row.key.starts_with("jobs.") && row.origin == Origin::Default;
+        let rows = keys::all(self).into_iter().map(row);
+        rows.filter(|row| !is_own(row)).collect()
     }
 
     /// Lists the keys whose values differ, for saying what a reload changed.

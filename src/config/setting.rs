@@ -79,6 +79,26 @@ macro_rules! numbers {
 
 numbers!(u32, u64, usize);
 
+impl Setting for i8 {
+    fn read(&mut self, value: &Value) -> Result<(), String> {
+        let wrong = || {
+            format!(
+                "is {}; expected a whole number from -128 to 127",
+                found(value)
+            )
+        };
+        let fitting = value
+            .as_i64()
+            .and_then(|number| Self::try_from(number).ok());
+        *self = fitting.ok_or_else(wrong)?;
+        Ok(())
+    }
+
+    fn write(&self) -> Value {
+        (*self).into()
+    }
+}
+
 /// The units of a duration, the largest first, in milliseconds.
 const UNITS: [(&str, u64); 5] = [
     ("d", 86_400_000),
@@ -108,6 +128,14 @@ impl Setting for Duration {
                 .unwrap_or(("ms", 1)),
         };
         format!("{}{unit}", ms / length_ms).into()
+    }
+}
+
+/// Writes a duration as a file has it, without quotes.
+pub(crate) fn shown(duration: &Duration) -> String {
+    match duration.write() {
+        Value::String(text) => text,
+        other => other.to_string(),
     }
 }
 

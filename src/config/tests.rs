@@ -2,6 +2,7 @@
 
 mod documented;
 mod file;
+mod jobs;
 mod quay;
 mod quay_redis;
 mod quay_windows;

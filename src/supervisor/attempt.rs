@@ -5,11 +5,12 @@
 //! ends; five seconds later its task is dropped.
 use std::{
     any::Any,
+    collections::BTreeMap,
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
-use quayhand_queue::{Done, Envelope, JobError, Notes, Outcome, Policy, Queue, Registry};
+use quayhand_queue::{Done, Entry, Envelope, JobError, Notes, Outcome, Policy, Queue, Registry};
 use tokio::task::JoinError;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::Instrument as _;
@@ -31,6 +32,7 @@ const ABORT_PATIENCE: Duration = Duration::from_secs(1);
 pub(crate) struct Attempts<C> {
     registry: Arc<Registry<C>>,
     base: Arc<RwLock<C>>,
+    policies: Arc<RwLock<BTreeMap<String, Policy>>>,
     running: RunningJobs,
     hand_back: CancellationToken,
     books: Option<Books>,
@@ -67,6 +69,7 @@ impl<C: JobContext> Attempts<C> {
         Self {
             registry,
             base: Arc::new(RwLock::new(base)),
+            policies: Arc::default(),
             running: RunningJobs::default(),
             hand_back: CancellationToken::new(),
             books: None,
@@ -82,6 +85,26 @@ impl<C: JobContext> Attempts<C> {
     /// Gives attempts that start from now on another context.
     pub(crate) fn set_base(&self, base: C) {
         *self.base.write().unwrap_or_else(PoisonError::into_inner) = base;
+    }
+
+    /// Gives attempts that start from now on other time limits and pauses, by kind. What else a
+    /// policy says stays as the registry has it: pools and enqueuers go by that.
+    pub(crate) fn set_policies(&self, policies: BTreeMap<String, Policy>) {
+        *self
+            .policies
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = policies;
+    }
+
+    /// Returns the policy that an attempt starts under.
+    fn policy_of(&self, entry: &Entry<C>) -> Policy {
+        let policies = self.policies.read().unwrap_or_else(PoisonError::into_inner);
+        let asked = policies.get(entry.kind).unwrap_or(&entry.policy);
+        Policy {
+            timeout: asked.timeout,
+            backoff: asked.backoff,
+            ..entry.policy
+        }
     }
 
     /// Returns what is running.
@@ -148,7 +171,7 @@ impl<C: JobContext> Attempts<C> {
             // The backend hands out known kinds only.
             return Outcome::GiveBack;
         };
-        let (policy, kind, attempt) = (entry.policy, entry.kind, envelope.attempt);
+        let (policy, kind, attempt) = (self.policy_of(entry), entry.kind, envelope.attempt);
         let started = Instant::now();
         let stop = cancelled.child_token();
         let work = self.spawn(envelope, &stop);

@@ -5,7 +5,7 @@ use quayhand_jobs::{
     blob_gc::BlobGc, namespace_purge_sweep::NamespacePurgeSweep,
     repository_purge_sweep::RepositoryPurgeSweep, tag_expiry_sweep::TagExpirySweep,
 };
-use quayhand_queue::{Job, PoolConfig, Queue, Registry};
+use quayhand_queue::{Job, Policy, PoolConfig, Queue, Registry};
 
 use super::tick::{ScheduleError, Timetable, Timing};
 use crate::config::{Config, LogLevel, When};
@@ -23,6 +23,9 @@ pub struct Plan {
     pub drain_timeout: Duration,
     /// Schedules by kind, instead of the kinds' own.
     pub schedules: BTreeMap<String, Timing>,
+    /// Policies by kind, instead of the kinds' own. The daemon takes them over for what it runs;
+    /// [`Client::with_policies`](quayhand_queue::Client::with_policies) does for what is enqueued.
+    pub policies: BTreeMap<String, Policy>,
     /// Time between two looks at what the database knows to be open and the queue may have lost.
     pub relay_interval: Duration,
     /// Level of the log; `None` leaves it as it is.
@@ -48,11 +51,16 @@ impl Default for Plan {
             lease: PoolConfig::LEASE,
             drain_timeout: Duration::from_secs(25),
             schedules: BTreeMap::new(),
+            policies: BTreeMap::new(),
             relay_interval: Duration::from_mins(1),
             log_level: None,
         }
     }
 }
+
+/// The settings of `[jobs.KIND]` that attempts look up when they start. The others are known to
+/// the pools, which keep what they were started with, and to those who enqueue.
+const CHANGEABLE_OF_KINDS: [&str; 3] = [".timeout", ".backoff_first", ".backoff_longest"];
 
 /// The settings that [`Plan`] and a job's context take over from a new configuration; all others
 /// need a restart. A name that ends in a dot stands for its whole section.
@@ -77,6 +85,7 @@ impl Plan {
             lease: config.worker.lease,
             drain_timeout: config.worker.drain_timeout,
             schedules: schedules(config),
+            policies: config.policies(),
             relay_interval: config.outbox.sweep_interval,
             log_level: Some(config.log.level),
             ..Self::default()
@@ -85,6 +94,9 @@ impl Plan {
 
     /// Tells whether a setting (its key in our TOML file) takes effect while the daemon runs.
     pub fn can_change(key: &str) -> bool {
+        if key.starts_with("jobs.") {
+            return CHANGEABLE_OF_KINDS.iter().any(|name| key.ends_with(name));
+        }
         CHANGEABLE
             .iter()
             .any(|name| key == *name || (name.ends_with('.') && key.starts_with(name)))
@@ -207,7 +219,13 @@ mod tests {
 
     #[test]
     fn knows_what_needs_a_restart() {
-        for key in ["queues.gc.concurrency", "log.level", "gc.batch_tags"] {
+        for key in [
+            "queues.gc.concurrency",
+            "log.level",
+            "gc.batch_tags",
+            "jobs.blob_gc.timeout",
+            "jobs.blob_gc.backoff_first",
+        ] {
             assert!(Plan::can_change(key), "{key}");
         }
         for key in [
@@ -215,6 +233,9 @@ mod tests {
             "redis.queue_url",
             "worker.lease",
             "log.format",
+            "jobs.blob_gc.limit",
+            "jobs.blob_gc.max_attempts",
+            "jobs.blob_gc.keep_for",
         ] {
             assert!(!Plan::can_change(key), "{key}");
         }

@@ -32,6 +32,7 @@ impl<C: JobContext> Running<C> {
         }
         self.resize(&plan);
         self.attempts.set_base(base.clone());
+        self.attempts.set_policies(plan.policies.clone());
         self.base = base;
         self.set_level(&plan);
         if !needs_restart.is_empty() {

@@ -49,7 +49,7 @@ pub(super) async fn start<C: JobContext>(
     parts: Parts<C>,
     orders: &mut (impl Stream<Item = Order> + Unpin),
 ) -> Result<Option<Running<C>>, StartError> {
-    let registry = Arc::new(parts.registry);
+    let registry = Arc::new(parts.registry.with_policies(&parts.plan.policies));
     let parts = Parts {
         registry: Registry::default(),
         ..parts

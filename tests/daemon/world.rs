@@ -97,6 +97,8 @@ impl World {
             tick: LONG_TICK,
             sweep: LONG_TICK,
             relay_interval: LONG_TICK,
+            limits: BTreeMap::new(),
+            timeouts: BTreeMap::new(),
             hurry: false,
         }
     }

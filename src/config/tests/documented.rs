@@ -25,6 +25,7 @@ fn setup() -> Setup {
     let process = Sources::of_process(None, None);
     setup.sources.queues = process.queues;
     setup.sources.schedules = process.schedules;
+    setup.sources.kinds = process.kinds;
     setup
 }
 

@@ -6,5 +6,6 @@ mod ledger;
 mod notify;
 mod orders;
 mod outages;
+mod policies;
 mod start;
 mod ticks;

@@ -5,7 +5,7 @@
 pub(crate) mod kinds;
 pub(crate) mod settings;
 
-use std::{env, error::Error, path::PathBuf, process, sync::Arc};
+use std::{collections::BTreeMap, env, error::Error, path::PathBuf, process, sync::Arc};
 
 use quayhand::{
     config::{Log, LogFormat, LogLevel},
@@ -16,7 +16,7 @@ use quayhand::{
 };
 use quayhand_jobs::Gate;
 use quayhand_model::{DbConfig, configure};
-use quayhand_queue::{Client, Envelope, Redis, RedisStore, Schedule};
+use quayhand_queue::{Client, Envelope, KeyBy, Policy, Redis, RedisStore, Schedule};
 use tokio_util::sync::CancellationToken;
 
 use settings::Settings;
@@ -139,9 +139,26 @@ fn plan(settings: &Settings) -> Plan {
         schedules: [("ticked", settings.tick), ("sweep", settings.sweep)]
             .map(|(kind, every)| (kind.to_owned(), Schedule::Every(every).into()))
             .into(),
+        policies: policies(settings),
         relay_interval: settings.relay_interval,
         ..Plan::default()
     }
+}
+
+/// The policies of the kinds that the settings say something about.
+fn policies(settings: &Settings) -> BTreeMap<String, Policy> {
+    let mut policies = BTreeMap::new();
+    for entry in kinds::registry().iter() {
+        let mut policy = entry.policy;
+        if let Some(timeout) = settings.timeouts.get(entry.kind) {
+            policy.timeout = *timeout;
+        }
+        if let Some(most) = settings.limits.get(entry.kind) {
+            policy = policy.limit(*most, KeyBy::Kind);
+        }
+        policies.insert(entry.kind.to_owned(), policy);
+    }
+    policies
 }
 
 async fn ledger(url: &str) -> tokio_postgres::Client {

@@ -16,6 +16,10 @@ pub(crate) struct Settings {
     /// Time between two runs of the sweeping kind.
     pub(crate) sweep: Duration,
     pub(crate) relay_interval: Duration,
+    /// How many of a kind run at a time over all hosts, instead of any number.
+    pub(crate) limits: BTreeMap<String, u32>,
+    /// How long an attempt of a kind may take, instead of what the kind says.
+    pub(crate) timeouts: BTreeMap<String, Duration>,
     /// Jobs do not take the time they are told to.
     pub(crate) hurry: bool,
 }
