@@ -1,9 +1,12 @@
 //! Taking jobs: the script `fetch.lua`, line by line.
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
-use super::state::{QueueState, Timed};
+use super::{
+    gates::Rules,
+    state::{QueueState, Timed},
+};
 use crate::{
-    Fetch, Fetched, LARGEST_BATCH, LONGEST_WAIT, MOST_CRASHES, Rule, TakenJob, Target, redis::ms,
+    Fetch, Fetched, LARGEST_BATCH, LONGEST_WAIT, MOST_CRASHES, TakenJob, Target, redis::ms,
 };
 
 /// Most expired leases that one fetch recovers.
@@ -27,8 +30,10 @@ impl QueueState {
         let is_paused = self.pauses.contains_key(&Target::Queue);
         let (mut jobs, mut is_short) = (Vec::new(), is_paused);
         if !is_paused {
-            self.open_gates(now_ms);
-            (jobs, is_short) = self.take_jobs(fetch, wanted, now_ms);
+            let rules = fetch.rules.iter();
+            let rules: Rules<'_> = rules.map(|rule| (rule.kind.as_str(), rule)).collect();
+            self.open_gates(&rules, now_ms);
+            (jobs, is_short) = self.take_jobs(fetch, &rules, wanted, now_ms);
         }
         let worker = fetch.worker.as_str();
         let mut wait_ms = 0;
@@ -57,14 +62,10 @@ impl QueueState {
     fn take_jobs(
         &mut self,
         fetch: &Fetch<'_>,
+        rules: &Rules<'_>,
         wanted: usize,
         now_ms: u64,
     ) -> (Vec<TakenJob>, bool) {
-        let rules: BTreeMap<&str, &Rule> = fetch
-            .rules
-            .iter()
-            .map(|rule| (rule.kind.as_str(), rule))
-            .collect();
         let is_guarded = !rules.is_empty() || !self.pauses.is_empty() || !self.parks.is_empty();
         let token = fetch.worker.token(fetch.number);
         let ends_ms = now_ms + ms(fetch.lease);
@@ -74,7 +75,7 @@ impl QueueState {
             is_short = ids.len() < wanted - jobs.len();
             looked += ids.len();
             for id in ids {
-                if !is_guarded || self.passes(&id, &rules, ends_ms, now_ms) {
+                if !is_guarded || self.passes(&id, rules, ends_ms, now_ms) {
                     jobs.extend(self.lease(&id, &token, ends_ms));
                 }
             }
@@ -91,7 +92,7 @@ impl QueueState {
         if now_ms.saturating_sub(before_ms) > lease_ms / 2 {
             self.hold_ms = now_ms + lease_ms / 3;
         }
-        self.hold_ms
+        self.hold_ms.min(now_ms + lease_ms / 3)
     }
 
     fn promote(&mut self, now_ms: u64) -> usize {

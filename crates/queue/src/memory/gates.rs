@@ -1,11 +1,11 @@
 //! Limits, rates and pauses: the script `gates.lua`, line by line.
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use super::{
     line::{Lanes, PLAIN},
     state::{Job, QueueState},
 };
-use crate::{KeyBy, Rule, Target, redis::ms};
+use crate::{KeyBy, Limit, Rate, Rule, Target, redis::ms};
 
 /// Far in the future, in milliseconds since the Unix epoch.
 const FAR_MS: u64 = 9_000_000_000_000_000;
@@ -23,11 +23,42 @@ pub(super) struct Park {
 }
 
 /// What a gate last let through.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cap {
-    pub(super) most: u32,
+    most: u32,
     per_ms: Option<u64>,
 }
+
+impl From<Limit> for Cap {
+    fn from(limit: Limit) -> Self {
+        Self {
+            most: limit.most,
+            per_ms: None,
+        }
+    }
+}
+
+impl From<Rate> for Cap {
+    fn from(rate: Rate) -> Self {
+        Self {
+            most: rate.most,
+            per_ms: Some(ms(rate.per).max(1)),
+        }
+    }
+}
+
+/// As the scripts write it: `most` or `most/per ms`.
+impl fmt::Display for Cap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.per_ms {
+            None => write!(f, "{}", self.most),
+            Some(per_ms) => write!(f, "{}/{per_ms}", self.most),
+        }
+    }
+}
+
+/// What the kinds' rules say, by kind.
+pub(super) type Rules<'a> = BTreeMap<&'a str, &'a Rule>;
 
 /// What is known of a job when it stands before a gate.
 struct Asking {
@@ -55,19 +86,37 @@ impl QueueState {
         (most as usize).saturating_sub(holders.len())
     }
 
-    fn rate_wait_ms(&self, gate: &str, most: u32, per_ms: u64, now_ms: u64) -> u64 {
-        let Some(full_at) = self.rates.get(gate) else {
-            return 0;
+    /// How long until a rate is at rest. Never longer than its time, also when that became
+    /// shorter: what is over it is forgiven, for good.
+    fn rate_debt_ms(&mut self, gate: &str, per_ms: u64, now_ms: u64) -> f64 {
+        let Some(full_at) = self.rates.get_mut(gate) else {
+            return 0.0;
         };
-        let wait = full_at - float(now_ms) - float(per_ms) + float(per_ms) / f64::from(most);
+        *full_at = full_at.min(float(now_ms + per_ms));
+        (*full_at - float(now_ms)).max(0.0)
+    }
+
+    /// When a rate is at rest again; 0 when it is.
+    pub(super) fn rate_full_ms(&self, gate: &str) -> u64 {
+        whole(self.rates.get(gate).copied().unwrap_or_default())
+    }
+
+    fn rate_wait_ms(&mut self, gate: &str, most: u32, per_ms: u64, now_ms: u64) -> u64 {
+        let debt = self.rate_debt_ms(gate, per_ms, now_ms);
+        let wait = debt - float(per_ms) + float(per_ms) / f64::from(most);
         whole(wait.ceil())
     }
 
-    fn rate_room(&self, gate: &str, most: u32, per_ms: u64, now_ms: u64) -> usize {
-        let full_at = self.rates.get(gate).copied().unwrap_or_default();
-        let used = (full_at - float(now_ms)).max(0.0);
+    fn rate_room(&mut self, gate: &str, most: u32, per_ms: u64, now_ms: u64) -> usize {
+        let used = self.rate_debt_ms(gate, per_ms, now_ms);
         let room = (float(per_ms) - used) * f64::from(most) / float(per_ms) + 1e-6;
         usize::try_from(whole(room.floor())).unwrap_or(usize::MAX)
+    }
+
+    fn rate_start(&mut self, gate: String, most: u32, per_ms: u64, now_ms: u64) {
+        let debt = self.rate_debt_ms(&gate, per_ms, now_ms);
+        let full_at = float(now_ms) + debt + float(per_ms) / f64::from(most);
+        self.rates.insert(gate, full_at);
     }
 
     fn park(&mut self, gate: &str, id: &str, look_ms: u64, cap: Option<Cap>) {
@@ -128,9 +177,10 @@ impl QueueState {
         out
     }
 
-    fn look_ms(&self, gate: &str, cap: Cap, now_ms: u64) -> u64 {
+    fn look_ms(&mut self, gate: &str, cap: Cap, now_ms: u64) -> u64 {
         if let Some(per_ms) = cap.per_ms {
-            return now_ms + self.rate_wait_ms(gate, cap.most, per_ms, now_ms).max(1);
+            let wait_ms = self.rate_wait_ms(gate, cap.most, per_ms, now_ms);
+            return now_ms + wait_ms.clamp(1, LONGEST_LOOK_MS);
         }
         let ends = self
             .holds
@@ -141,8 +191,8 @@ impl QueueState {
         (now_ms + LONGEST_LOOK_MS).min(first_ms.max(now_ms + 200))
     }
 
-    /// Looks at some gates whose time has come.
-    pub(super) fn open_gates(&mut self, now_ms: u64) {
+    /// Looks at some gates whose time has come, by the rules of who asks.
+    pub(super) fn open_gates(&mut self, rules: &Rules<'_>, now_ms: u64) {
         let due = self.parks.iter().filter(|(_, park)| park.look_ms <= now_ms);
         let mut due: Vec<_> = due
             .map(|(gate, park)| (park.look_ms, gate.clone()))
@@ -153,23 +203,31 @@ impl QueueState {
                 self.open_pause(&gate, paused);
                 continue;
             }
-            let cap = self.parks.get(&gate).and_then(|park| park.cap);
-            let cap = cap.unwrap_or(Cap {
-                most: 1,
-                per_ms: None,
-            });
-            let room = match cap.per_ms {
-                Some(per_ms) => self.rate_room(&gate, cap.most, per_ms, now_ms),
-                None => self.free_slots(&gate, cap.most, now_ms),
-            };
-            self.unpark(&gate, room.min(100), true);
-            let look_ms = match room {
-                0 => self.look_ms(&gate, cap, now_ms),
-                _ => now_ms + 1000,
-            };
+            let look_ms = self.open_cap(&gate, cap_of(&gate, rules), now_ms);
             if let Some(park) = self.parks.get_mut(&gate) {
                 park.look_ms = look_ms;
             }
+        }
+    }
+
+    /// Lets out as many as the gate's cap has room for; without a cap there is no such gate any
+    /// more. Returns when to look again.
+    fn open_cap(&mut self, gate: &str, cap: Option<Cap>, now_ms: u64) -> u64 {
+        let Some(cap) = cap else {
+            self.unpark(gate, 100, true);
+            return now_ms + 1000;
+        };
+        if let Some(park) = self.parks.get_mut(gate) {
+            park.cap = Some(cap);
+        }
+        let room = match cap.per_ms {
+            Some(per_ms) => self.rate_room(gate, cap.most, per_ms, now_ms),
+            None => self.free_slots(gate, cap.most, now_ms),
+        };
+        self.unpark(gate, room.min(100), true);
+        match room {
+            0 => self.look_ms(gate, cap, now_ms),
+            _ => now_ms + 1000,
         }
     }
 
@@ -184,12 +242,23 @@ impl QueueState {
         }
     }
 
+    /// A gate that lets more or less through than when it parked jobs is looked at by the next
+    /// fetch.
+    fn note_change(&mut self, gate: &str, cap: Cap) {
+        if let Some(park) = self.parks.get_mut(gate)
+            && park.cap != Some(cap)
+        {
+            park.cap = Some(cap);
+            park.look_ms = 0;
+        }
+    }
+
     /// Parks a job that must not run now, else takes its place under limits and rates; says
     /// whether it may run.
     pub(super) fn passes(
         &mut self,
         id: &str,
-        rules: &BTreeMap<&str, &Rule>,
+        rules: &Rules<'_>,
         ends_ms: u64,
         now_ms: u64,
     ) -> bool {
@@ -221,31 +290,29 @@ impl QueueState {
         now_ms: u64,
     ) -> bool {
         let gate = |sort, by: KeyBy| by.gate(sort, &asking.kind, &asking.tenant, &asking.payload);
-        let limit = rule.limit.map(|limit| (gate("limit", limit.by), limit));
-        if let Some((gate, limit)) = &limit
-            && self.free_slots(gate, limit.most, now_ms) < 1
+        let limit = rule
+            .limit
+            .map(|limit| (gate("limit", limit.by), Cap::from(limit)));
+        if let Some((gate, cap)) = &limit
+            && self.free_slots(gate, cap.most, now_ms) < 1
         {
-            let cap = Cap {
-                most: limit.most,
-                per_ms: None,
-            };
-            self.park(gate, id, self.look_ms(gate, cap, now_ms), Some(cap));
+            let look_ms = self.look_ms(gate, *cap, now_ms);
+            self.park(gate, id, look_ms, Some(*cap));
             return false;
         }
         if let Some(rate) = rule.rate {
-            let (gate, per_ms) = (gate("rate", rate.by), ms(rate.per).max(1));
-            if self.rate_wait_ms(&gate, rate.most, per_ms, now_ms) > 0 {
-                let cap = Cap {
-                    most: rate.most,
-                    per_ms: Some(per_ms),
-                };
-                self.park(&gate, id, self.look_ms(&gate, cap, now_ms), Some(cap));
+            let (gate, cap) = (gate("rate", rate.by), Cap::from(rate));
+            let per_ms = cap.per_ms.unwrap_or(1);
+            if self.rate_wait_ms(&gate, cap.most, per_ms, now_ms) > 0 {
+                let look_ms = self.look_ms(&gate, cap, now_ms);
+                self.park(&gate, id, look_ms, Some(cap));
                 return false;
             }
-            let full_at = self.rates.entry(gate).or_default();
-            *full_at = full_at.max(float(now_ms)) + float(per_ms) / f64::from(rate.most);
+            self.note_change(&gate, cap);
+            self.rate_start(gate, cap.most, per_ms, now_ms);
         }
-        if let Some((gate, _)) = limit {
+        if let Some((gate, cap)) = limit {
+            self.note_change(&gate, cap);
             self.holds
                 .entry(gate.clone())
                 .or_default()
@@ -256,6 +323,22 @@ impl QueueState {
         }
         true
     }
+}
+
+/// What the gate of this name lets through by the rules; `None`: there is no such rule (any more).
+fn cap_of(gate: &str, rules: &Rules<'_>) -> Option<Cap> {
+    let (sort, rest) = gate.split_once(':')?;
+    let cap = |rule: &Rule| match sort {
+        "limit" => rule.limit.map(|limit| (limit.by, Cap::from(limit))),
+        _ => rule.rate.map(|rate| (rate.by, Cap::from(rate))),
+    };
+    let Some(name) = rest.strip_prefix('=') else {
+        let (kind, _) = rest.split_once(':')?;
+        return cap(rules.get(kind)?).map(|(_, cap)| cap);
+    };
+    let mut caps = rules.values().filter_map(|rule| cap(rule));
+    caps.find(|(by, _)| matches!(by, KeyBy::Name(own) if *own == name))
+        .map(|(_, cap)| cap)
 }
 
 /// Reads of an envelope what gates ask for; `None` for one that is handed out, to be buried.

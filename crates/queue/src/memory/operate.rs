@@ -136,6 +136,7 @@ impl QueueState {
                 self.forget(id);
             } else if let Some(job) = self.jobs.get_mut(*id) {
                 (job.attempts, job.crashes) = (0, 0);
+                self.mark_dead(id, now_ms);
                 back.push((*id).to_owned());
             }
         }

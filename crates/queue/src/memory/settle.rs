@@ -102,7 +102,7 @@ impl QueueState {
 
     pub(super) fn bury(&mut self, id: &str, why: String, now_ms: u64) {
         self.totals.dead_total += 1;
-        self.unmark(id);
+        self.unmark_dead(id, now_ms);
         if let Some(job) = self.jobs.get_mut(id) {
             job.error = why;
             self.dead.insert((now_ms, id.to_owned()));

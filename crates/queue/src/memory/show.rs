@@ -123,10 +123,10 @@ impl QueueState {
             return;
         };
         if let Some(park) = self.parks.get(gate) {
-            facts.cap = park.cap.map(|cap| cap.most.to_string());
-            facts.look_ms = park.look_ms;
+            facts.cap = park.cap.map(|cap| cap.to_string());
             facts.ahead = place(id, park.jobs.ids());
         }
+        facts.full_ms = self.rate_full_ms(gate);
         if let Some(held) = self.holds.get(gate) {
             facts.held = held.len() as u64;
             let mut ids: Vec<_> = held

@@ -59,6 +59,10 @@ pub(super) struct Job {
     pub(super) unique: String,
     /// Until when it keeps others out while it waits only; `None`: while it runs as well.
     unique_waiting_ms: Option<u64>,
+    /// When its key is free at the latest.
+    unique_ends_ms: u64,
+    /// The key it would take again, and how, when it is dead.
+    dead_mark: Option<DeadMark>,
     pub(super) lane: String,
     /// The gate that keeps it back.
     pub(super) blocked: Option<String>,
@@ -66,6 +70,13 @@ pub(super) struct Job {
     pub(super) held: Option<String>,
     pub(super) stop: Option<Note>,
     pub(super) progress: String,
+}
+
+/// The unique key with which a job died.
+struct DeadMark {
+    unique: String,
+    left_ms: u64,
+    waits_only: bool,
 }
 
 impl Default for QueueState {
@@ -150,7 +161,10 @@ impl QueueState {
                 if let Some(entry) = entry {
                     self.delayed.remove(&entry);
                     let due_ms = (now_ms + ms(job.delay)).min(ends_ms);
-                    self.delayed.insert((due_ms, entry.1));
+                    // One that waits out its back-off must not be hurried.
+                    let was_tried = self.jobs.get(by).is_some_and(|job| job.attempts > 0);
+                    let earliest_ms = if was_tried { entry.0 } else { 0 };
+                    self.delayed.insert((due_ms.max(earliest_ms), entry.1));
                 }
             }
             _ => {}
@@ -168,6 +182,7 @@ impl QueueState {
             envelope: stamped(&job.envelope, now_ms),
             unique: job.unique.clone(),
             unique_waiting_ms: waits_only.then_some(ends_ms),
+            unique_ends_ms: ends_ms,
             lane: lane_of(job.priority, &job.tenant),
             ..Job::default()
         };
@@ -184,6 +199,40 @@ impl QueueState {
                 let mark = (ends_ms, id.clone());
                 self.unique.entry(job.unique.clone()).or_insert(mark);
             }
+        }
+    }
+
+    /// Takes the key of a job that dies away, and notes how it would take it again.
+    pub(super) fn unmark_dead(&mut self, id: &str, now_ms: u64) {
+        self.unmark(id);
+        let Some(job) = self.jobs.get_mut(id) else {
+            return;
+        };
+        let unique = std::mem::take(&mut job.unique);
+        let waiting_ms = job.unique_waiting_ms.take();
+        let left_ms = job.unique_ends_ms.saturating_sub(now_ms);
+        job.dead_mark = (left_ms > 0 && !unique.is_empty()).then_some(DeadMark {
+            unique,
+            left_ms,
+            waits_only: waiting_ms.is_some(),
+        });
+    }
+
+    /// A dead job that is tried again takes its key, if it is free.
+    pub(super) fn mark_dead(&mut self, id: &str, now_ms: u64) {
+        let Some(job) = self.jobs.get_mut(id) else {
+            return;
+        };
+        let Some(mark) = job.dead_mark.take() else {
+            return;
+        };
+        let ends_ms = now_ms + mark.left_ms;
+        let is_free = |(ends_ms, _): &(u64, String)| *ends_ms <= now_ms;
+        if self.unique.get(&mark.unique).is_none_or(is_free) {
+            job.unique_waiting_ms = mark.waits_only.then_some(ends_ms);
+            job.unique_ends_ms = ends_ms;
+            job.unique.clone_from(&mark.unique);
+            self.unique.insert(mark.unique, (ends_ms, id.to_owned()));
         }
     }
 

@@ -16,6 +16,9 @@ const MOST_KINDS: usize = 1000;
 /// Jobs that one call looks at, at least; small collections are looked at whole.
 const SCANNED: usize = 500;
 
+/// Most jobs that one call cancels: each may be looked for in a long list.
+const LARGEST_CANCEL: usize = 50;
+
 impl RedisStore {
     pub(crate) async fn pause(
         &self,
@@ -72,7 +75,7 @@ impl RedisStore {
     ) -> Result<Vec<Cancelled>, QueueError> {
         let note = Note::made(0, by, why);
         let mut all = Vec::with_capacity(ids.len());
-        for batch in ids.chunks(LARGEST_BATCH) {
+        for batch in ids.chunks(LARGEST_CANCEL) {
             let mut call = Verb::Cancel.on(queue);
             call.arg(&note.by).arg(&note.why).arg(batch);
             let names: Vec<String> = self

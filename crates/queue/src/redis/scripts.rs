@@ -46,7 +46,7 @@ macro_rules! script {
 }
 
 static ENQUEUE: LazyLock<Script> = script!("", "lanes", "enqueue");
-static FETCH: LazyLock<Script> = script!("", "lanes", "gates", "fetch");
+static FETCH: LazyLock<Script> = script!("allow-oom", "lanes", "gates", "fetch");
 static ADOPT: LazyLock<Script> = script!("allow-oom", "adopt");
 static RENEW: LazyLock<Script> = script!("allow-oom", "renew");
 static FINISH: LazyLock<Script> = script!("allow-oom", "lanes", "gates", "finish");

@@ -192,7 +192,8 @@ pub(crate) struct Facts {
     pub(crate) workers: u64,
     pub(crate) gate: Option<String>,
     pub(crate) cap: Option<String>,
-    pub(crate) look_ms: u64,
+    /// When the rate is at rest again.
+    pub(crate) full_ms: u64,
     pub(crate) ahead: Option<u64>,
     pub(crate) held: u64,
     pub(crate) holders: String,
@@ -255,12 +256,9 @@ impl Facts {
     fn why_ready(self) -> Why {
         let ahead = self.ahead.unwrap_or_default();
         let most = self.cap.as_deref().and_then(|cap| cap.parse().ok());
+        let in_ms = self.rate_wait_ms();
         match self.gate {
-            Some(gate) if gate.starts_with("rate:") => Why::Rate {
-                gate,
-                in_ms: self.look_ms.saturating_sub(self.now_ms),
-                ahead,
-            },
+            Some(gate) if gate.starts_with("rate:") => Why::Rate { gate, in_ms, ahead },
             Some(gate) if gate.starts_with("limit:") => Why::Limit {
                 gate,
                 most: most.unwrap_or_default(),
@@ -270,6 +268,18 @@ impl Facts {
             },
             _ => Why::Turn { ahead: self.ahead },
         }
+    }
+
+    /// How long until a rate of `most/per ms` lets one more start.
+    fn rate_wait_ms(&self) -> u64 {
+        let cap = self.cap.as_deref().and_then(|cap| cap.split_once('/'));
+        let number = |text: &str| text.parse::<u64>().ok().filter(|number| *number > 0);
+        let Some((most, per)) = cap.and_then(|(most, per)| Some((number(most)?, number(per)?)))
+        else {
+            return 0;
+        };
+        let debt = self.full_ms.saturating_sub(self.now_ms).min(per);
+        (debt + per / most).saturating_sub(per)
     }
 }
 

@@ -7,7 +7,10 @@ use quayhand_queue::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::support::{Desk, LONG_LEASE, Ledger, done};
+use crate::{
+    support::{Desk, LONG_LEASE, Ledger, done},
+    wire::enqueue_call,
+};
 
 #[derive(Serialize, Deserialize)]
 struct Greet {
@@ -284,20 +287,4 @@ async fn a_kind_says_which_of_its_jobs_are_equal_and_how_urgent() {
         (envelope.priority, envelope.unique.as_str()),
         (-5, "recount:1")
     );
-}
-
-/// The script `enqueue` as a program in another language calls it.
-fn enqueue_call(desk: &Desk) -> redis::Cmd {
-    let shared = include_str!("../../src/redis/scripts/prelude.lua");
-    let lanes = include_str!("../../src/redis/scripts/lanes.lua");
-    let verb = include_str!("../../src/redis/scripts/enqueue.lua");
-    let names = "ready delayed leased leases jobs attempts crashes dead errors unique marks idle \
-                 wake stats seen";
-    let mut call = redis::cmd("EVAL");
-    call.arg(format!("#!lua flags=\n{shared}{lanes}{verb}"))
-        .arg(15);
-    for name in names.split_whitespace() {
-        call.arg(format!("qh:{{{}}}:{name}", desk.queue));
-    }
-    call
 }

@@ -6,6 +6,7 @@
 )]
 mod backend;
 mod bounds;
+mod changes;
 mod client;
 mod conformance;
 mod connection;
@@ -20,3 +21,4 @@ mod support;
 mod tls;
 mod twins;
 mod users;
+mod wire;

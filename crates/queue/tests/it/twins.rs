@@ -79,11 +79,17 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn outcome(number: u8) -> Outcome {
+/// How long a job is put off: the two stores do not look at their clocks in the same millisecond,
+/// and must not order what falls into one of them differently.
+fn later(id: &str) -> Duration {
+    LONG_LEASE + Duration::from_secs(id.parse().unwrap())
+}
+
+fn outcome(number: u8, id: &str) -> Outcome {
     match number {
         0 | 1 => done(),
         2 => retry(Duration::ZERO),
-        3 => retry(LONG_LEASE),
+        3 => retry(later(id)),
         4 => Outcome::Dead { reason: "x".into() },
         _ => Outcome::GiveBack,
     }
@@ -106,8 +112,12 @@ async fn carry_out(desk: &Desk, held: &mut Vec<Lease>, step: &Step) -> String {
             };
             let new = NewJob {
                 unique: key.map_or_else(String::new, |key| key.to_string()),
-                unique_for: LONG_LEASE,
-                delay: if *late { LONG_LEASE } else { Duration::ZERO },
+                unique_for: 2 * LONG_LEASE,
+                delay: if *late {
+                    later(&id.to_string())
+                } else {
+                    Duration::ZERO
+                },
                 unique_mode: *mode,
                 ..job_for(&id.to_string(), &tenant, *priority)
             };
@@ -126,7 +136,7 @@ async fn carry_out(desk: &Desk, held: &mut Vec<Lease>, step: &Step) -> String {
             for (pick, number) in picks {
                 if let Some(lease) = held.get(*pick) {
                     let one = std::slice::from_ref(lease);
-                    settled.extend(desk.finish(one, outcome(*number)).await);
+                    settled.extend(desk.finish(one, outcome(*number, &lease.id)).await);
                 }
             }
             format!("{settled:?}")

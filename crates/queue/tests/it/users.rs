@@ -6,7 +6,7 @@ use quayhand_testkit::{RedisOptions, RedisServer, unique_name};
 use redis::{Cmd, FromRedisValue, aio::MultiplexedConnection, cmd};
 
 use crate::{
-    conformance, flow, operate,
+    changes, conformance, flow, operate,
     support::{Desk, SOON},
 };
 
@@ -80,6 +80,7 @@ async fn everything_runs_under_the_acl_and_nothing_in_it_is_spare() {
     let store = RedisStore::new(redis.clone());
     let desk = async || Desk::at(store.clone());
     conformance::every(desk).await;
+    changes::every(desk).await;
     flow::every(desk).await;
     operate::every(desk).await;
     for server in redis.servers() {

@@ -22,6 +22,8 @@ local function unqueue(id)
       return true
     end
   end
+  -- Until then it stands in no equal job's way.
+  unmark(id)
   call('HSET', key('cancels'), id, note)
   return false
 end

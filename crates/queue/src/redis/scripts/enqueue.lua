@@ -2,9 +2,42 @@
 -- envelope. Or, after a first argument that is empty, eight: id, delay, unique key, its longest
 -- time, its mode (`running`, `queued`, `replace`, `debounce`), priority, tenant, envelope.
 -- Answers for each: '' when it is enqueued, else the id of the job that is there.
+-- Nothing is written before everything was looked at: a job is enqueued whole or not at all, and an
+-- error names the first that cannot be.
 local answer, ready, wakes = {}, {}, 0
 local first, width = 1, 5
 if ARGV[1] == '' then first, width = 2, 8 end
+
+local LONGEST_TIME_MS = 9e15
+local LARGEST_ENVELOPE = 300000
+local MODES = { running = true, queued = true, replace = true, debounce = true }
+
+local function is_between(text, least, most)
+  local number = tonumber(text)
+  return number ~= nil and number >= least and number <= most
+end
+
+-- Says what is wrong with the job that begins at an argument; nil: nothing.
+local function problem(at)
+  local envelope = ARGV[at + width - 1]
+  if not envelope then return 'some of its ' .. width .. ' arguments are missing' end
+  if not is_sayable(ARGV[at]) then return 'its id is no text of 1 to 512 bytes' end
+  if not is_between(ARGV[at + 1], 0, LONGEST_TIME_MS) then return 'its delay is no number of ms' end
+  if ARGV[at + 2] ~= '' and not is_between(ARGV[at + 3], 0, LONGEST_TIME_MS) then
+    return 'the life of its unique key is no number of ms'
+  end
+  if string.sub(envelope, 1, 1) ~= '{' then return 'its envelope does not begin with {' end
+  if #envelope > LARGEST_ENVELOPE then return 'its envelope is too large' end
+  if width == 5 then return nil end
+  if not MODES[ARGV[at + 4]] then return 'its mode is none of running, queued, replace, debounce' end
+  if not is_between(ARGV[at + 5], -128, 127) then return 'its priority is not -128 to 127' end
+  if #ARGV[at + 6] > LONGEST_ID then return 'its tenant has more than 512 bytes' end
+end
+
+for at = first, #ARGV, width do
+  local wrong = problem(at)
+  if wrong then return redis.error_reply('ERR job ' .. (at - first) / width + 1 .. ': ' .. wrong) end
+end
 
 -- The job that holds the key, and until when.
 local function holder(unique, id)
@@ -20,19 +53,9 @@ local function change(by, ends, mode, delay, envelope)
   if mode == 'replace' and call('HEXISTS', LEASES, by) == 0 then
     call('HSET', JOBS, by, envelope)
   elseif mode == 'debounce' and delay > 0 and call('ZSCORE', DELAYED, by) then
-    call('ZADD', DELAYED, 'XX', math.min(now + delay, ends), by)
-  end
-end
-
--- Marks the key as the job's, for as long as it waits, or runs as well.
-local function mark(unique, id, longest_ms, mode)
-  -- Times are written whole: at most 2^53.
-  local ends = string.format('%.0f', now + longest_ms)
-  call('HSET', UNIQUE, unique, ends .. ':' .. id)
-  if mode == 'running' then
-    call('HSET', MARKS, id, unique)
-  else
-    call('HSET', key('qmarks'), id, ends .. ':' .. unique)
+    -- One that waits out its back-off must not be hurried.
+    local only = (tonumber(call('HGET', ATTEMPTS, by) or 0) or 1) > 0 and 'GT' or 'CH'
+    call('ZADD', DELAYED, 'XX', only, math.min(now + delay, ends), by)
   end
 end
 

@@ -5,7 +5,6 @@
 -- crashes.
 local worker, token = ARGV[1], ARGV[2]
 local wanted, lease_ms = tonumber(ARGV[3]), tonumber(ARGV[4])
--- The first write needs memory, so a full Redis refuses the call before anything has moved.
 local hold = note_call(lease_ms)
 
 local due = call('ZRANGE', DELAYED, '-inf', now, 'BYSCORE', 'LIMIT', 0, 1000)
@@ -18,9 +17,9 @@ end
 local recovered, buried, back = 0, 0, {}
 local ended = hold <= now and call('ZRANGE', LEASED, '-inf', now, 'BYSCORE', 'LIMIT', 0, 100) or {}
 for _, id in ipairs(ended) do
-  local crashes = call('HINCRBY', CRASHES, id, 1)
+  local crashes = count_up(CRASHES, id)
   local stop = call('HGET', key('stops'), id)
-  call('HINCRBY', ATTEMPTS, id, 1)
+  count_up(ATTEMPTS, id)
   if stop then
     call('HDEL', key('stops'), id)
     cancelled(id, stop)
@@ -53,17 +52,41 @@ if guarded
   has_waiting_marks = call('EXISTS', key('qmarks')) == 1
 end
 
+-- What the kinds' rules say, by kind.
+local rules = {}
+for at = 5, #ARGV, 6 do
+  rules[ARGV[at]] = {
+    most = tonumber(ARGV[at + 1]), by = ARGV[at + 2],
+    starts = tonumber(ARGV[at + 3]), per = tonumber(ARGV[at + 4]), starts_by = ARGV[at + 5],
+  }
+end
+
+-- What a rule lets through, as `caps` has it; nil: everything.
+local function cap_of_rule(sort, rule)
+  if sort == 'limit' then return rule.most > 0 and string.format('%.0f', rule.most) or nil end
+  return rule.starts > 0 and rule.starts .. '/' .. string.format('%.0f', rule.per) or nil
+end
+
+-- What the gate of this name lets through by the rules; nil: there is no such rule (any more).
+local function cap_of(gate)
+  local sort, rest = string.match(gate, '^(%a+):(.*)$')
+  local shared = string.match(rest, '^=(.*)$')
+  if not shared then
+    local rule = rules[string.match(rest, '^([^:]*):')]
+    return rule and cap_of_rule(sort, rule)
+  end
+  for _, rule in pairs(rules) do
+    local by = sort == 'limit' and rule.by or rule.starts_by
+    local cap = by == 'name:' .. shared and cap_of_rule(sort, rule)
+    if cap then return cap end
+  end
+end
+
 -- Makes the function that says of a job whether it may be taken now.
 local function make_guard()
   local has_pauses = call('EXISTS', key('pauses')) == 1
   local has_cancels = call('EXISTS', key('cancels')) == 1
-  local rules = {}
-  for at = 5, #ARGV, 6 do
-    rules[ARGV[at]] = {
-      most = tonumber(ARGV[at + 1]), by = ARGV[at + 2],
-      starts = tonumber(ARGV[at + 3]), per = tonumber(ARGV[at + 4]), starts_by = ARGV[at + 5],
-    }
-  end
+  local has_parks = call('EXISTS', key('parks')) == 1
 
   -- Names the gate that a kind's rule puts before a job.
   local function gate_of(sort, by, job)
@@ -80,6 +103,16 @@ local function make_guard()
     if type(value) ~= 'string' then value = '' end
     if #value > 128 then value = redis.sha1hex(value) end
     return sort .. ':' .. job.kind .. ':' .. value
+  end
+
+  -- A gate that lets more or less through than when it parked jobs is looked at by the next fetch:
+  -- they must not wait for what is over.
+  local function note_change(gate, cap)
+    local before = has_parks and call('HGET', key('caps'), gate)
+    if before and before ~= cap then
+      call('HSET', key('caps'), gate, cap)
+      call('ZADD', key('parks'), 'XX', 0, gate)
+    end
   end
 
   -- Parks a job that must not run now, else takes its place under limits and rates. Says whether it
@@ -103,23 +136,24 @@ local function make_guard()
     if not rule then return true end
     local limit = rule.most > 0 and gate_of('limit', rule.by, job)
     if limit and gates().free_slots(limit, rule.most) < 1 then
-      call('HSET', key('caps'), limit, rule.most)
+      call('HSET', key('caps'), limit, cap_of_rule('limit', rule))
       gates().park(limit, id, gates().look_at(limit, rule.most))
       return false
     end
     local rate = rule.starts > 0 and gate_of('rate', rule.starts_by, job)
     if rate and gates().rate_wait(rate, rule.starts, rule.per) > 0 then
-      call('HSET', key('caps'), rate, rule.starts .. '/' .. lanes().whole(rule.per))
+      call('HSET', key('caps'), rate, cap_of_rule('rate', rule))
       gates().park(rate, id, gates().look_at(rate, rule.starts, rule.per))
       return false
     end
     if limit then
+      note_change(limit, cap_of_rule('limit', rule))
       call('ZADD', key('hold:' .. limit), ends, id)
       call('HSET', key('held'), id, limit)
     end
     if rate then
-      local full_at = math.max(now, tonumber(call('ZSCORE', key('rates'), rate) or 0))
-      call('ZADD', key('rates'), full_at + rule.per / rule.starts, rate)
+      note_change(rate, cap_of_rule('rate', rule))
+      gates().rate_start(rate, rule.starts, rule.per)
     end
     return true
   end
@@ -141,6 +175,16 @@ local may_run = guarded and make_guard()
 
 local answer, ends = { 0, recovered, buried }, now + lease_ms
 
+-- A job whose id nobody could say again is dead under another one.
+local function bury_unsayable(id, envelope)
+  local name = 'unsayable:' .. redis.sha1hex(id)
+  forget({ id })
+  call('HSET', JOBS, name, envelope)
+  bury(name, 'its id is no text of 1 to 512 bytes')
+  call('HINCRBY', STATS, 'dead', 1)
+  answer[3] = answer[3] + 1
+end
+
 -- Jobs that keep equal ones out only while they wait give their unique key up.
 local function unmark_taken(ids)
   for n, mark in ipairs(call('HMGET', key('qmarks'), unpack(ids))) do
@@ -156,6 +200,12 @@ local function lease(ids)
   for at, id in ipairs(ids) do
     -- An id without a job was removed by hand.
     local envelope = envelopes[at]
+    -- A counter that is no number was written by hand: the job is not lost for it.
+    local spent, crashed = tonumber(attempts[at] or 0), tonumber(crashes[at] or 0)
+    if envelope and not is_sayable(id) then
+      bury_unsayable(id, envelope)
+      envelope = false
+    end
     if envelope and may_run and not may_run(id, envelope, ends) then envelope = false end
     if envelope then
       leased[#leased + 1] = ends
@@ -164,8 +214,6 @@ local function lease(ids)
       leases[#leases + 1] = token
       answer[#answer + 1] = id
       answer[#answer + 1] = envelope
-      -- A counter that is no number was written by hand: the job is not lost for it.
-      local spent, crashed = tonumber(attempts[at] or 0), tonumber(crashes[at] or 0)
       if not spent then call('HDEL', ATTEMPTS, id) end
       if not crashed then call('HDEL', CRASHES, id) end
       answer[#answer + 1] = (spent or 0) + 1
@@ -181,7 +229,7 @@ local function lease(ids)
   return #taken
 end
 
-if guarded and not is_paused then gates().open() end
+if guarded and not is_paused then gates().open(cap_of) end
 local taken, looked, is_short = 0, 0, is_paused
 while not is_short and taken < wanted and looked <= wanted + 200 do
   local ids = take(wanted - taken)

@@ -28,17 +28,30 @@ local function gates()
     return most - held
   end
 
+  -- How long until a rate is at rest. Never longer than its time, also when that became shorter, or
+  -- the clock was set back: what is over it is forgiven, for good.
+  local function rate_debt(gate, per)
+    local debt = tonumber(call('ZSCORE', key('rates'), gate) or 0) - now
+    if debt > per then
+      debt = per
+      call('ZADD', key('rates'), now + per, gate)
+    end
+    return math.max(0, debt)
+  end
+
   -- How long until a rate lets one more start: `most` in `per` ms, all of them at once at first.
   local function rate_wait(gate, most, per)
-    local full_at = call('ZSCORE', key('rates'), gate)
-    if not full_at then return 0 end
-    return math.max(0, math.ceil(full_at - now - per + per / most))
+    return math.max(0, math.ceil(rate_debt(gate, per) - per + per / most))
   end
 
   -- How many a rate lets start now.
   local function rate_room(gate, most, per)
-    local full_at = tonumber(call('ZSCORE', key('rates'), gate) or 0)
-    return math.floor((per - math.max(0, full_at - now)) * most / per + 1e-6)
+    return math.floor((per - rate_debt(gate, per)) * most / per + 1e-6)
+  end
+
+  -- Counts one that starts.
+  local function rate_start(gate, most, per)
+    call('ZADD', key('rates'), now + rate_debt(gate, per) + per / most, gate)
   end
 
   local function park(gate, id, look_at)
@@ -85,37 +98,52 @@ local function gates()
 
   -- When a gate is to be looked at again, after what it lets out now was let out.
   local function look_at(gate, most, per)
-    if per then return now + math.max(1, rate_wait(gate, most, per)) end
+    if per then return now + math.min(LONGEST_LOOK_MS, math.max(1, rate_wait(gate, most, per))) end
     local first = call('ZRANGE', key('hold:' .. gate), 0, 0, 'WITHSCORES')
     return math.min(now + LONGEST_LOOK_MS, math.max(now + 200, tonumber(first[2] or 0)))
   end
 
-  -- Looks at some gates whose time has come.
-  local function open_gates()
-    local parks = key('parks')
-    for _, gate in ipairs(call('ZRANGE', parks, '-inf', now, 'BYSCORE', 'LIMIT', 0, 10)) do
+  local function look_at_pause(gate, paused)
+    if call('HEXISTS', key('pauses'), paused) == 1 then
+      call('ZADD', key('parks'), FAR, gate)
+    else
+      unpark(gate, 500, false)
+    end
+  end
+
+  -- Lets out as many as the gate's cap has room for; without a cap there is no such gate any more.
+  local function look_at_cap(gate, cap)
+    if not cap then
+      unpark(gate, 100, true)
+      call('ZADD', key('parks'), 'XX', now + 1000, gate)
+      return
+    end
+    call('HSET', key('caps'), gate, cap)
+    local most, per = string.match(cap, '^(%d+)/?(%d*)$')
+    most, per = tonumber(most), tonumber(per)
+    local room = per and rate_room(gate, most, per) or free_slots(gate, most)
+    unpark(gate, math.min(room, 100), true)
+    -- Those let out may be held up by another gate: then the others are let out soon.
+    local again = room > 0 and now + 1000 or look_at(gate, most, per)
+    call('ZADD', key('parks'), 'XX', again, gate)
+  end
+
+  -- Looks at some gates whose time has come. `cap_of` says what a gate lets through by the rules of
+  -- who asks, nil for nothing.
+  local function open_gates(cap_of)
+    for _, gate in ipairs(call('ZRANGE', key('parks'), '-inf', now, 'BYSCORE', 'LIMIT', 0, 10)) do
       local paused = string.match(gate, '^pause:(.*)$')
       if paused then
-        if call('HEXISTS', key('pauses'), paused) == 1 then
-          call('ZADD', parks, FAR, gate)
-        else
-          unpark(gate, 500, false)
-        end
+        look_at_pause(gate, paused)
       else
-        local most, per = string.match(call('HGET', key('caps'), gate) or '1', '^(%d+)/?(%d*)$')
-        most, per = tonumber(most), tonumber(per)
-        local room = per and rate_room(gate, most, per) or free_slots(gate, most)
-        unpark(gate, math.min(room, 100), true)
-        -- Those let out may be held up by another gate: then the others are let out soon.
-        local again = room > 0 and now + 1000 or look_at(gate, most, per)
-        call('ZADD', parks, 'XX', again, gate)
+        look_at_cap(gate, cap_of(gate))
       end
     end
   end
 
   made_gates = {
-    FAR = FAR, free_slots = free_slots, rate_wait = rate_wait, park = park,
-    close_park = close_park, release = release, look_at = look_at, open = open_gates,
+    FAR = FAR, free_slots = free_slots, rate_wait = rate_wait, rate_start = rate_start,
+    park = park, close_park = close_park, release = release, look_at = look_at, open = open_gates,
   }
   return made_gates
 end

@@ -61,6 +61,14 @@ local function unmark(id)
   end
 end
 
+-- Adds one to a counter of a hash. What is there and no number was written by hand.
+local function count_up(hash, id)
+  local n = redis.pcall('HINCRBY', hash, id, 1)
+  if type(n) == 'number' then return n end
+  call('HSET', hash, id, 1)
+  return 1
+end
+
 -- Removes every trace of jobs that are in no list any more.
 local function forget(ids)
   if #ids == 0 then return end
@@ -68,7 +76,9 @@ local function forget(ids)
     for _, id in ipairs(ids) do unmark(id) end
   end
   call('HDEL', JOBS, unpack(ids))
-  local notes = { ATTEMPTS, CRASHES, ERRORS, key('lanes'), key('progress'), key('cancels') }
+  local notes = {
+    ATTEMPTS, CRASHES, ERRORS, key('lanes'), key('progress'), key('cancels'), key('dmarks'),
+  }
   if call('EXISTS', unpack(notes)) == 0 then return end
   for _, hash in ipairs(notes) do
     if call('EXISTS', hash) == 1 then call('HDEL', hash, unpack(ids)) end
@@ -91,18 +101,51 @@ end
 -- Ends a job that somebody cancelled; `text` is the note of who, when and why.
 local function cancelled(id, text)
   local ok, note = pcall(cjson.decode, text)
-  local by, why = ok and note.by or '', ok and note.why or ''
+  if not ok or type(note) ~= 'table' then note = {} end
+  local by, why = tostring(note.by or ''), tostring(note.why or '')
   record(id, 24 * 3600 * 1000, cjson.encode({
     outcome = 'cancelled', text = why == '' and by or by .. ': ' .. why,
   }))
   call('HINCRBY', STATS, 'cancelled', 1)
 end
 
+-- Marks the key as the job's, for as long as it waits, or runs as well.
+local function mark(unique, id, longest_ms, mode)
+  -- Times are written whole: at most 2^53.
+  local ends = string.format('%.0f', now + longest_ms)
+  call('HSET', UNIQUE, unique, ends .. ':' .. id)
+  if mode == 'running' then
+    call('HSET', MARKS, id, unique)
+  else
+    call('HSET', key('qmarks'), id, ends .. ':' .. unique)
+  end
+end
+
+-- Notes which unique key a job that dies would take again, and for how long: `ms`:`mode`:`key`.
+local function note_mark(id)
+  local unique, ends, mode = call('HGET', MARKS, id), nil, 'running'
+  if unique then
+    local by
+    ends, by = string.match(call('HGET', UNIQUE, unique) or '', '^(%d+):(.*)$')
+    if by ~= id then ends = nil end
+  else
+    ends, unique = string.match(call('HGET', key('qmarks'), id) or '', '^(%d+):(.*)$')
+    mode = 'queued'
+  end
+  local left = ends and tonumber(ends) - now or 0
+  if left > 0 then
+    call('HSET', key('dmarks'), id, string.format('%.0f', left) .. ':' .. mode .. ':' .. unique)
+  end
+end
+
 -- Moves a job to the dead, and the oldest dead out when there are too many.
 local function bury(id, why)
   call('ZADD', DEAD, now, id)
   call('HSET', ERRORS, id, why)
-  unmark(id)
+  if call('EXISTS', MARKS, key('qmarks')) > 0 then
+    note_mark(id)
+    unmark(id)
+  end
   local over = call('ZCARD', DEAD) - LONGEST_DEAD
   if over > 0 then
     local oldest = {}
@@ -114,16 +157,28 @@ end
 
 -- Notes that a worker called; returns until when nothing is taken from anyone. When nobody
 -- called for half a lease, nobody could renew either (Redis was away, or its clock jumped):
--- then everybody has a third of a lease to do so.
+-- then everybody has a third of a lease to do so, and no more when the clock was set back.
 local function note_call(lease_ms)
   local seen = call('HMGET', SEEN, 'at', 'hold')
   call('HSET', SEEN, 'at', now)
+  local longest = now + math.floor(lease_ms / 3)
   if seen[1] and now - seen[1] > lease_ms / 2 then
-    local hold = now + math.floor(lease_ms / 3)
-    call('HSET', SEEN, 'hold', hold)
-    return hold
+    call('HSET', SEEN, 'hold', longest)
+    return longest
   end
-  return tonumber(seen[2] or 0)
+  return math.min(tonumber(seen[2] or 0), longest)
+end
+
+-- Says whether an id can be told to those who speak of it: text of 1 to 512 bytes.
+local LONGEST_ID = 512
+local function is_sayable(id)
+  if #id < 1 or #id > LONGEST_ID then return false end
+  if not string.find(id, '[\128-\255]') then return true end
+  for _, wide in ipairs({
+    '[\194-\223][\128-\191]', '[\224-\239][\128-\191][\128-\191]',
+    '[\240-\244][\128-\191][\128-\191][\128-\191]',
+  }) do id = string.gsub(id, wide, '.') end
+  return not string.find(id, '[\128-\255]')
 end
 
 -- Numbers of a hash for some ids, 0 where there is none.

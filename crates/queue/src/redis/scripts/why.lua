@@ -28,7 +28,7 @@ local gate = call('HGET', key('blocked'), id)
 if gate then
   facts.gate = gate
   facts.cap = call('HGET', key('caps'), gate) or nil
-  facts.look_ms = math.min(now + 1e9, tonumber(call('ZSCORE', key('parks'), gate) or 0))
+  facts.full_ms = math.floor(tonumber(call('ZSCORE', key('rates'), gate) or 0))
   facts.ahead = call('ZRANK', key('park:' .. gate), id) or 0
   facts.held = call('ZCARD', key('hold:' .. gate))
   facts.holders = table.concat(call('ZRANGE', key('hold:' .. gate), 0, 2), '\n')

@@ -1,0 +1,172 @@
+//! The script `enqueue` as a program in another language calls it, and plain commands: what is
+//! wrong is refused whole, or dies with a reason; it strands nothing.
+use quayhand_queue::State;
+use quayhand_testkit::wait_for;
+
+use crate::support::{Desk, SOON, redis};
+
+/// The script with its keys, before its arguments.
+pub(crate) fn enqueue_call(desk: &Desk) -> redis::Cmd {
+    let shared = include_str!("../../src/redis/scripts/prelude.lua");
+    let lanes = include_str!("../../src/redis/scripts/lanes.lua");
+    let verb = include_str!("../../src/redis/scripts/enqueue.lua");
+    let names = "ready delayed leased leases jobs attempts crashes dead errors unique marks idle \
+                 wake stats seen";
+    let mut call = redis::cmd("EVAL");
+    call.arg(format!("#!lua flags=\n{shared}{lanes}{verb}"))
+        .arg(15);
+    for name in names.split_whitespace() {
+        call.arg(format!("qh:{{{}}}:{name}", desk.queue));
+    }
+    call
+}
+
+fn envelope(id: &str) -> String {
+    format!(r#"{{"id":"{id}","kind":"test","payload":{{}}}}"#)
+}
+
+/// How many keys the queue has.
+async fn keys(desk: &Desk) -> usize {
+    let mut call = redis::cmd("KEYS");
+    call.arg(format!("qh:{{{}}}:*", desk.queue));
+    redis()
+        .await
+        .command::<Vec<String>>("keys", &call)
+        .await
+        .unwrap()
+        .len()
+}
+
+#[tokio::test]
+async fn one_job_that_cannot_be_enqueued_refuses_the_call_and_strands_none() {
+    let desk = Desk::in_redis().await;
+    let good = ["good", "0", "", "0", "running", "0", ""];
+    let long = "x".repeat(513);
+    for (at, bad, said) in [
+        (0, "", "its id is no text of 1 to 512 bytes"),
+        (0, long.as_str(), "its id is no text of 1 to 512 bytes"),
+        (1, "", "its delay is no number of ms"),
+        (1, "soon", "its delay is no number of ms"),
+        (1, "-1", "its delay is no number of ms"),
+        (4, "twice", "its mode is none of"),
+        (5, "high", "its priority is not -128 to 127"),
+        (5, "128", "its priority is not -128 to 127"),
+        (6, long.as_str(), "its tenant has more than 512 bytes"),
+    ] {
+        let mut second = good;
+        second[0] = "second";
+        second[at] = bad;
+        let mut call = enqueue_call(&desk);
+        call.arg("")
+            .arg(&good)
+            .arg(envelope("good"))
+            .arg(&second)
+            .arg(envelope("second"));
+        let refused = redis().await.command::<Vec<String>>("enqueue", &call).await;
+        let refused = format!("{:?}", refused.unwrap_err());
+        assert!(refused.contains(&format!("job 2: {said}")), "{refused}");
+        assert_eq!(keys(&desk).await, 0, "{said}: something was written");
+    }
+    let mut call = enqueue_call(&desk);
+    call.arg("").arg(&good).arg(envelope("good"));
+    let taken: Vec<String> = redis().await.command("enqueue", &call).await.unwrap();
+    assert_eq!(
+        (taken, desk.take_ids(9).await),
+        (vec![String::new()], vec!["good".to_owned()])
+    );
+}
+
+#[tokio::test]
+async fn what_is_no_envelope_or_incomplete_is_refused() {
+    let desk = Desk::in_redis().await;
+    let large = envelope(&"x".repeat(300_000));
+    for (arguments, said) in [
+        (
+            vec!["a", "0", "", "0", " {}"],
+            "its envelope does not begin with {",
+        ),
+        (
+            vec!["a", "0", "", "0", large.as_str()],
+            "its envelope is too large",
+        ),
+        (
+            vec!["a", "0", "", "0"],
+            "some of its 5 arguments are missing",
+        ),
+        (
+            vec!["a", "0", "key", "", "{}"],
+            "the life of its unique key is no number",
+        ),
+    ] {
+        let mut call = enqueue_call(&desk);
+        call.arg(arguments);
+        let refused = redis().await.command::<Vec<String>>("enqueue", &call).await;
+        let refused = format!("{:?}", refused.unwrap_err());
+        assert!(refused.contains(&format!("job 1: {said}")), "{refused}");
+        assert_eq!(keys(&desk).await, 0, "{said}: something was written");
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_nobody_could_say_again_is_dead_under_another() {
+    let desk = Desk::in_redis().await;
+    let long = "x".repeat(70_000);
+    for (n, id) in [b"\xff\xfe".as_slice(), long.as_bytes(), b"\xc3a\xa9"]
+        .into_iter()
+        .enumerate()
+    {
+        let key = |name: &str| format!("qh:{{{}}}:{name}", desk.queue);
+        let mut put = redis::cmd("HSET");
+        put.arg(key("jobs")).arg(id).arg(envelope("x"));
+        redis().await.command::<()>("put", &put).await.unwrap();
+        let mut push = redis::cmd("RPUSH");
+        push.arg(key("ready")).arg(id);
+        redis().await.command::<()>("push", &push).await.unwrap();
+        assert!(desk.take(9).await.is_empty());
+        assert_eq!(desk.counts().await, [0, 0, 0, n as u64 + 1]);
+    }
+    let dead = desk
+        .store
+        .list(&desk.queue, State::Dead, 0, 9)
+        .await
+        .unwrap();
+    assert!(dead.iter().all(|job| job.id.starts_with("unsayable:")));
+    assert!(
+        dead.iter()
+            .all(|job| job.last_error.contains("no text of 1 to 512 bytes"))
+    );
+    let ids: Vec<_> = dead.iter().map(|job| job.id.as_str()).collect();
+    desk.store.discard_dead(&desk.queue, &ids).await.unwrap();
+    assert_eq!(desk.counts().await, [0; 4]);
+    // Ids beyond ASCII are as good as others.
+    desk.put(["Zürich", "東京", "🚢"]).await;
+    assert_eq!(desk.take_ids(9).await, ["Zürich", "東京", "🚢"]);
+}
+
+#[tokio::test]
+async fn counters_and_notes_that_were_written_by_hand_stop_no_queue() {
+    let desk = Desk::in_redis().await;
+    desk.put(["1", "2"]).await;
+    let lease = std::time::Duration::from_millis(50);
+    desk.fetch(9, lease).await;
+    for (name, id, value) in [
+        ("crashes", "1", "many"),
+        ("attempts", "1", "x"),
+        ("stops", "2", "5"),
+    ] {
+        let mut set = redis::cmd("HSET");
+        set.arg(format!("qh:{{{}}}:{name}", desk.queue))
+            .arg(id)
+            .arg(value);
+        redis().await.command::<()>("set", &set).await.unwrap();
+    }
+    let back = wait_for("the first job", SOON, async || {
+        desk.fetch(1, crate::support::LONG_LEASE).await.jobs.pop()
+    });
+    assert_eq!(back.await.lease.id, "1");
+    assert_eq!(
+        desk.counts().await,
+        [0, 0, 1, 0],
+        "the other one was cancelled"
+    );
+}
