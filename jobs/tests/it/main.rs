@@ -7,6 +7,7 @@
 
 mod expired_tokens;
 mod fairness;
+mod handing;
 mod leak_sweep;
 mod pace;
 mod permission_recompute;
