@@ -111,7 +111,7 @@ fn what_cannot_be_is_refused_at_its_line() {
     ] {
         let message = setup(&format!("[jobs.tag_expiry]\n{line}")).refused();
         assert!(
-            message.starts_with("quayhand.toml:2: `"),
+            message.starts_with("quayhand.toml:2: "),
             "{line}: {message}"
         );
         assert!(message.contains(said), "{line}: {message}");
