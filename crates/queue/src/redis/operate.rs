@@ -158,7 +158,9 @@ impl RedisStore {
         let mut call = Verb::Why.on(queue);
         call.arg(id);
         let json: Vec<u8> = self.redis.at(queue).harmless_script("why", &call).await?;
-        let facts: Facts = serde_json::from_slice(&json).map_err(|error| QueueError::Answer {
+        // What was written by hand need not be text.
+        let json = String::from_utf8_lossy(&json);
+        let facts: Facts = serde_json::from_str(&json).map_err(|error| QueueError::Answer {
             verb: "why",
             reason: error.to_string(),
         })?;

@@ -8,6 +8,7 @@ use redis::{Cmd, FromRedisValue, aio::MultiplexedConnection, cmd};
 use crate::{
     changes, conformance, flow, operate,
     support::{Desk, SOON},
+    wire::enqueue_call,
 };
 
 const FILE: &str = include_str!("../../../../config/redis.acl");
@@ -88,6 +89,7 @@ async fn everything_runs_under_the_acl_and_nothing_in_it_is_spare() {
         let _text: String = server.command("INFO", &info).await.unwrap();
     }
     take_locks(&guarded).await;
+    enqueue_as_wire_md_says(&guarded).await;
 
     let refused: Vec<redis::Value> = guarded.as_administrator(cmd("ACL").arg("LOG")).await;
     assert!(refused.is_empty(), "{refused:?}");
@@ -120,11 +122,52 @@ async fn take_locks(guarded: &Guarded) {
     assert!(locks.release(again).await.unwrap());
 }
 
+/// Plain commands, and the script, by a program in another language.
+async fn enqueue_as_wire_md_says(guarded: &Guarded) {
+    let url = guarded.server.url_as("quayhand-enqueue", "secret");
+    let client = redis::Client::open(url).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let desk = Desk::at(RedisStore::new(guarded.redis("quayhand-queue").await));
+    let key = |name: &str| format!("qh:{{{}}}:{name}", desk.queue);
+    let envelope = r#"{"id":"plain","kind":"test","payload":{}}"#;
+    let mut plain = redis::pipe();
+    plain.atomic();
+    plain
+        .cmd("HSET")
+        .arg(key("jobs"))
+        .arg("plain")
+        .arg(envelope);
+    plain.cmd("RPUSH").arg(key("ready")).arg("plain");
+    plain.cmd("RPUSH").arg(key("wake")).arg(1);
+    plain.cmd("PEXPIRE").arg(key("wake")).arg(10_000);
+    plain.exec_async(&mut connection).await.unwrap();
+    for mode in ["running", "queued", "replace", "debounce"] {
+        for delay in [0, 1000] {
+            let mut script = enqueue_call(&desk);
+            script.arg("").arg(format!("{mode}{delay}")).arg(delay);
+            script
+                .arg(mode)
+                .arg(60_000)
+                .arg(mode)
+                .arg(1)
+                .arg("tenant")
+                .arg(envelope);
+            let _: Vec<String> = script.query_async(&mut connection).await.unwrap();
+        }
+    }
+    let first = desk.take_ids(5).await;
+    assert_eq!(
+        first,
+        ["running0", "queued0", "replace0", "debounce0", "plain"]
+    );
+}
+
 #[tokio::test]
 async fn nothing_else_is_allowed() {
     let guarded = Guarded::start().await;
     let queue = guarded.redis("quayhand-queue").await;
     let locks = guarded.redis("quayhand-locks").await;
+    let enqueue = guarded.redis("quayhand-enqueue").await;
     let mut refused = 0;
     for (redis, command) in [
         (&queue, "FLUSHALL"),
@@ -135,6 +178,10 @@ async fn nothing_else_is_allowed() {
         (&queue, "SCRIPT FLUSH"),
         (&queue, "HGET foreign field"),
         (&queue, "GET lock:x"),
+        (&enqueue, "LPOP qh:{gc}:ready"),
+        (&enqueue, "HGETALL qh:{gc}:jobs"),
+        (&enqueue, "DEL qh:{gc}:jobs"),
+        (&enqueue, "SET lock:x 1"),
         (&locks, "FLUSHDB"),
         (&locks, "HGET qh:{gc}:jobs 1"),
         (&locks, "GET foreign"),

@@ -14,9 +14,8 @@ local ok, job = pcall(cjson.decode, #envelope > 300000 and '' or envelope)
 if ok and type(job) == 'table' and type(job.kind) == 'string' then
   facts.kind = job.kind
   facts.kind_seen_ms = tonumber(call('ZSCORE', key('kinds'), job.kind) or 0)
-  local names = { 'kind:' .. job.kind }
-  if type(job.tenant) == 'string' then names[2] = 'tenant:' .. job.tenant end
-  for _, name in ipairs(names) do
+  local tenant = type(job.tenant) == 'string' and job.tenant or ''
+  for _, name in ipairs({ 'kind:' .. job.kind, 'tenant:' .. tenant }) do
     local pause = call('HGET', key('pauses'), name)
     if pause and not facts.pause then facts.paused, facts.pause = name, pause end
   end
