@@ -10,15 +10,15 @@ use tokio_postgres::Client;
 use crate::scratch;
 
 /// A database with the tables of a registry and nobody in it.
-pub(super) struct Place {
-    pub(super) server: &'static PostgresServer,
-    pub(super) database: String,
-    pub(super) db: Db,
+pub(crate) struct Place {
+    pub(crate) server: &'static PostgresServer,
+    pub(crate) database: String,
+    pub(crate) db: Db,
     client: Client,
 }
 
 impl Place {
-    pub(super) async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let server = PostgresServer::shared().await.unwrap();
         let database = scratch::standalone(server, "purge").await;
         Self {
@@ -30,45 +30,45 @@ impl Place {
     }
 
     /// Opens a connection of somebody else.
-    pub(super) async fn other(&self) -> Client {
+    pub(crate) async fn other(&self) -> Client {
         self.server.connect(&self.database).await.unwrap()
     }
 
     /// Runs an insert; returns the row's id.
-    pub(super) async fn insert(&self, statement: &str) -> i64 {
+    pub(crate) async fn insert(&self, statement: &str) -> i64 {
         self.number(&format!("{statement} returning id::bigint"))
             .await
     }
 
-    pub(super) async fn run(&self, statements: &str) {
+    pub(crate) async fn run(&self, statements: &str) {
         let done = self.client.batch_execute(statements).await;
         done.unwrap_or_else(|error| panic!("`{statements}`: {error:?}"));
     }
 
-    pub(super) async fn number(&self, statement: &str) -> i64 {
+    pub(crate) async fn number(&self, statement: &str) -> i64 {
         let row = self.client.query_one(statement, &[]).await;
         row.unwrap_or_else(|error| panic!("`{statement}`: {error:?}"))
             .get(0)
     }
 
-    pub(super) async fn texts(&self, statement: &str) -> Vec<String> {
+    pub(crate) async fn texts(&self, statement: &str) -> Vec<String> {
         let rows = self.client.query(statement, &[]).await;
         let rows = rows.unwrap_or_else(|error| panic!("`{statement}`: {error:?}"));
         rows.iter().map(|row| row.get(0)).collect()
     }
 
-    pub(super) async fn count(&self, table: &str) -> i64 {
+    pub(crate) async fn count(&self, table: &str) -> i64 {
         self.number(&format!("select count(*) from \"{table}\""))
             .await
     }
 
-    pub(super) async fn has(&self, table: &str, id: i64) -> bool {
+    pub(crate) async fn has(&self, table: &str, id: i64) -> bool {
         let count = format!("select count(*) from \"{table}\" where id = {id}");
         self.number(&count).await == 1
     }
 
     /// Makes a user of this name, made on this day (null: nobody knows).
-    pub(super) async fn user(&self, name: &str, robot: bool, created: &str) -> i64 {
+    pub(crate) async fn user(&self, name: &str, robot: bool, created: &str) -> i64 {
         self.insert(&format!(
             r#"insert into "user" (username, email, verified, organization, robot, invoice_email,
                    last_invalid_login, removed_tag_expiration_s, creation_date)
@@ -78,7 +78,7 @@ impl Place {
         .await
     }
 
-    pub(super) async fn repository(&self, namespace: i64, name: &str) -> i64 {
+    pub(crate) async fn repository(&self, namespace: i64, name: &str) -> i64 {
         self.insert(&format!(
             "insert into repository (namespace_user_id, name, visibility_id, badge_token)
              values ({namespace}, '{name}', 1, '')"
@@ -87,7 +87,7 @@ impl Place {
     }
 
     /// Deletes a repository as Quay's web tier does.
-    pub(super) async fn mark(&self, repository: i64) {
+    pub(crate) async fn mark(&self, repository: i64) {
         self.run(&format!(
             "update repository set name = gen_random_uuid(), state = 3 where id = {repository};
              insert into deletedrepository (repository_id, marked, original_name)
@@ -97,7 +97,7 @@ impl Place {
     }
 
     /// Makes a manifest with a blob of its own; returns both.
-    pub(super) async fn manifest(&self, repository: i64, subject: Option<&str>) -> i64 {
+    pub(crate) async fn manifest(&self, repository: i64, subject: Option<&str>) -> i64 {
         let subject = subject.map_or_else(|| "null".to_owned(), |digest| format!("'{digest}'"));
         let manifest = self
             .insert(&format!(
@@ -122,12 +122,12 @@ impl Place {
     }
 
     /// Makes a tag that never ends.
-    pub(super) async fn tag(&self, repository: i64, manifest: i64) -> i64 {
+    pub(crate) async fn tag(&self, repository: i64, manifest: i64) -> i64 {
         self.insert(&tag_of(repository, manifest)).await
     }
 
     /// Makes a list of one manifest.
-    pub(super) async fn child(&self, repository: i64, list: i64, child: i64) {
+    pub(crate) async fn child(&self, repository: i64, list: i64, child: i64) {
         self.run(&format!(
             "insert into manifestchild (repository_id, manifest_id, child_manifest_id)
              values ({repository}, {list}, {child})"
@@ -135,8 +135,28 @@ impl Place {
         .await;
     }
 
+    /// Makes a repository's mirror, by a rule of some repository, that pulls as a robot;
+    /// returns the rule.
+    pub(crate) async fn mirror(&self, repository: i64, rule_of: i64, robot: i64) -> i64 {
+        let rule = format!(
+            "insert into repomirrorrule (uuid, repository_id, creation_date, rule_type, rule_value)
+             values (gen_random_uuid(), {rule_of}, now(), 1, '[]')"
+        );
+        let rule = self.insert(&rule).await;
+        self.run(&format!(
+            "insert into repomirrorconfig (repository_id, creation_date, is_enabled, mirror_type,
+                 internal_robot_id, external_registry_config, sync_interval,
+                 sync_retries_remaining, sync_status, root_rule_id, external_reference,
+                 skopeo_timeout)
+             values ({repository}, now(), true, 1, {robot}, '{{}}', 60, 3, 0, {rule},
+                     'quay.io/x/y', 300)"
+        ))
+        .await;
+        rule
+    }
+
     /// Purges a repository, as often as it takes, but not without end.
-    pub(super) async fn purge(&self, id: i64, at_most: u32) -> Result<Ending, DbError> {
+    pub(crate) async fn purge(&self, id: i64, at_most: u32) -> Result<Ending, DbError> {
         let rules = Rules::default();
         let mut ending = Ending::NotMarked;
         for _ in 0..200 {
@@ -163,7 +183,7 @@ impl Place {
     }
 
     /// Purges a namespace with its repositories.
-    pub(super) async fn purge_namespace(&self, id: i64) -> Result<Ending, DbError> {
+    pub(crate) async fn purge_namespace(&self, id: i64) -> Result<Ending, DbError> {
         loop {
             match self.prepare(id).await? {
                 NamespaceState::Ready(repositories) if !repositories.is_empty() => {
@@ -185,7 +205,7 @@ impl Place {
             .await
     }
 
-    pub(super) async fn prepare(&self, id: i64) -> Result<NamespaceState, DbError> {
+    pub(crate) async fn prepare(&self, id: i64) -> Result<NamespaceState, DbError> {
         self.db
             .transaction(async |tx| purge::prepare_namespace(tx, id, 2, None).await)
             .await
@@ -193,7 +213,7 @@ impl Place {
 }
 
 /// The insert of a tag that never ends.
-pub(super) fn tag_of(repository: i64, manifest: i64) -> String {
+pub(crate) fn tag_of(repository: i64, manifest: i64) -> String {
     format!(
         "insert into tag (name, repository_id, manifest_id, lifetime_start_ms, hidden, reversion,
                           tag_kind_id, immutable)

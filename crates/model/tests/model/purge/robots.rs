@@ -98,21 +98,7 @@ async fn a_robot_that_somebody_elses_mirror_needs_stays() {
     let robot = place.user("org+a", true, "'2020-02-01'").await;
     let other = place.user("other", false, "'2020-01-01'").await;
     let mirror = place.repository(other, "mirror").await;
-    place
-        .run(&format!(
-            "with rule as (
-                 insert into repomirrorrule (uuid, repository_id, creation_date, rule_type,
-                                             rule_value)
-                 values (gen_random_uuid(), {mirror}, now(), 1, '[]') returning id
-             )
-             insert into repomirrorconfig (repository_id, creation_date, is_enabled, mirror_type,
-                 internal_robot_id, external_registry_config, sync_interval,
-                 sync_retries_remaining, sync_status, root_rule_id, external_reference,
-                 skopeo_timeout)
-             select {mirror}, now(), true, 1, {robot}, '{{}}', 60, 3, 0, id, 'quay.io/x/y', 300
-               from rule"
-        ))
-        .await;
+    place.mirror(mirror, mirror, robot).await;
     mark(&place, org, "org", MARKED, "null").await;
     assert_eq!(place.purge_namespace(org).await.unwrap(), Ending::Purged);
     assert!(place.has("user", robot).await);
