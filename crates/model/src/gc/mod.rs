@@ -116,7 +116,8 @@ pub struct Work<'a> {
 /// Deletes tags past their namespace's window (Quay `removed_tag_expiration_s`, inclusive)
 /// and expired uploads (`uploadedblob.expires_at`, inclusive), then the manifests, labels
 /// and blobs that nothing else holds, and writes a tombstone for each object that lost its
-/// last row. At most 16 statements, whatever the size.
+/// last row. At most 16 statements, whatever the size; a total that cannot be changed costs
+/// more of them.
 ///
 /// # Errors
 ///
@@ -159,7 +160,7 @@ struct Batch<'a> {
     /// Repository and blob of every reference that went; kept while sizes are subtracted.
     dropped: BTreeSet<(i64, i64)>,
     /// What those references add up to, as far as nothing else holds it.
-    freed: quota::Freed,
+    freed: Vec<total::Freed>,
     /// What a pusher held.
     postponed: Vec<recheck::Row>,
     /// Rows of `quayhand_recheck` that this transaction has locked to settle them.

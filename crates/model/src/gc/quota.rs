@@ -1,8 +1,8 @@
 //! Stage 6: sizes that no longer hold. Last, because every batch of a namespace wants the
 //! same row; and without waiting for it ([`total`]).
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::{Batch, total};
+use super::{Batch, total, total::Freed};
 use crate::{
     DbError,
     db::{Param, Sql},
@@ -24,15 +24,10 @@ pub enum Quota {
     },
 }
 
-/// Bytes that repositories and namespaces no longer hold.
-#[derive(Default)]
-pub(super) struct Freed {
-    repositories: BTreeMap<i64, i64>,
-    namespaces: BTreeMap<i64, i64>,
-}
-
 // Asked once the candidates are locked: of two batches that each drop one of the last two
 // references in a namespace, the second sees that the first one is gone.
+// A sum that no column can hold fails where Quay's subtraction would: unless failures are
+// suppressed, and where there is a total to subtract from. Otherwise it is null.
 const MEASURE: Sql = Sql::postgres(
     "gc.measure_freed",
     r#"
@@ -44,22 +39,38 @@ const MEASURE: Sql = Sql::postgres(
           join "user" ns on ns.id = r.namespace_user_id
           join imagestorage s on s.id = dropped.blob_id
          where ns.enabled and not ns.robot
+    ),
+    freed as (
+        select 1 as kind, o.repository_id as owner_id, sum(o.bytes) as bytes
+          from owned o
+         where not exists (select 1
+                             from manifestblob mb
+                            where mb.repository_id = o.repository_id and mb.blob_id = o.blob_id)
+         group by o.repository_id
+        union all
+        select 2, o.namespace_user_id, sum(o.bytes)
+          from (select distinct namespace_user_id, blob_id, bytes from owned) o
+         where not exists (select 1
+                             from manifestblob mb
+                             join repository r on r.id = mb.repository_id
+                            where mb.blob_id = o.blob_id
+                              and r.namespace_user_id = o.namespace_user_id)
+         group by o.namespace_user_id
     )
-    select 0, o.repository_id, sum(o.bytes)::bigint
-      from owned o
-     where not exists (select 1
-                         from manifestblob mb
-                        where mb.repository_id = o.repository_id and mb.blob_id = o.blob_id)
-     group by o.repository_id
-    union all
-    select 1, o.namespace_user_id, sum(o.bytes)::bigint
-      from (select distinct namespace_user_id, blob_id, bytes from owned) o
-     where not exists (select 1
-                         from manifestblob mb
-                         join repository r on r.id = mb.repository_id
-                        where mb.blob_id = o.blob_id
-                          and r.namespace_user_id = o.namespace_user_id)
-     group by o.namespace_user_id"#,
+    select kind, owner_id,
+           case when bytes between -9223372036854775808 and 9223372036854775807
+                then bytes::bigint
+                when not $3
+                     and (exists (select 1
+                                    from quotarepositorysize q
+                                   where kind = 1 and q.repository_id = owner_id
+                                     and q.backfill_complete)
+                          or exists (select 1
+                                       from quotanamespacesize q
+                                      where kind = 2 and q.namespace_user_id = owner_id
+                                        and q.backfill_complete))
+                then bytes::bigint end
+      from freed"#,
 );
 
 impl Batch<'_> {
@@ -78,16 +89,32 @@ impl Batch<'_> {
         }
         let dropped = std::mem::take(&mut self.dropped);
         let (repositories, blobs): (Vec<_>, Vec<_>) = dropped.into_iter().unzip();
-        let params = [Param::Ints(&repositories), Param::Ints(&blobs)];
-        for row in self.conn.query(&MEASURE, &params).await? {
-            let bytes = row.int(2)?;
-            if bytes == 0 {
-                continue;
+        let suppress_failures = matches!(
+            self.rules.quota,
+            Quota::Subtract {
+                suppress_failures: true
             }
-            match row.int(0)? {
-                0 => self.freed.repositories.insert(row.int(1)?, bytes),
-                _ => self.freed.namespaces.insert(row.int(1)?, bytes),
-            };
+        );
+        let params = [
+            Param::Ints(&repositories),
+            Param::Ints(&blobs),
+            Param::Bool(suppress_failures),
+        ];
+        for row in self.conn.query(&MEASURE, &params).await? {
+            let (kind, owner_id) = (row.int(0)?, row.int(1)?);
+            match row.opt_int(2)? {
+                Some(0) => {}
+                Some(bytes) => self.freed.push(Freed {
+                    kind,
+                    owner_id,
+                    bytes,
+                }),
+                None => tracing::warn!(
+                    total.kind = kind,
+                    total.owner_id = owner_id,
+                    "more bytes went than a size total can hold: it is not brought up to date"
+                ),
+            }
         }
         Ok(())
     }
@@ -127,29 +154,52 @@ impl Batch<'_> {
     }
 
     async fn subtract_freed(&mut self) -> Result<(), DbError> {
-        let Freed {
-            repositories,
-            namespaces,
-        } = std::mem::take(&mut self.freed);
-        if repositories.is_empty() && namespaces.is_empty() {
+        let freed = std::mem::take(&mut self.freed);
+        if freed.is_empty() {
             return Ok(());
         }
         let switches = &self.rules.switches;
-        let held = total::subtract(self.conn, repositories, namespaces, switches).await?;
+        let held = total::subtract(self.conn, &freed, switches).await?;
         self.collected.totals_postponed = held;
         Ok(())
     }
 
     /// Subtracts behind a savepoint: a total that cannot be changed stays wrong, and the
-    /// rest of the batch stands.
+    /// rest of the batch stands. Halves around it, so that all other totals are changed.
     async fn try_subtract_freed(&mut self) -> Result<(), DbError> {
-        self.conn.batch("gc.savepoint", "savepoint totals").await?;
-        let Err(error) = self.subtract_freed().await else {
+        let freed = std::mem::take(&mut self.freed);
+        if freed.is_empty() {
             return Ok(());
-        };
-        tracing::warn!(%error, "size totals were not brought up to date");
-        self.conn
-            .batch("gc.rollback_to", "rollback to savepoint totals")
-            .await
+        }
+        self.conn.batch("gc.savepoint", "savepoint totals").await?;
+        let mut parts = vec![freed.as_slice()];
+        while let Some(part) = parts.pop() {
+            match total::subtract(self.conn, part, &self.rules.switches).await {
+                Ok(held) => {
+                    self.collected.totals_postponed += held;
+                    if !parts.is_empty() {
+                        let keep = "release savepoint totals; savepoint totals";
+                        self.conn.batch("gc.savepoint", keep).await?;
+                    }
+                }
+                Err(error) => {
+                    self.conn
+                        .batch("gc.rollback_to", "rollback to savepoint totals")
+                        .await?;
+                    if let [only] = part {
+                        tracing::warn!(
+                            total.kind = only.kind,
+                            total.owner_id = only.owner_id,
+                            %error,
+                            "a size total was not brought up to date"
+                        );
+                    } else {
+                        let (front, back) = part.split_at(part.len() / 2);
+                        parts.extend([back, front]);
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 }

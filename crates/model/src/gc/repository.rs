@@ -85,7 +85,7 @@ impl<'a> Batch<'a> {
             blobs: BTreeSet::new(),
             labels: BTreeSet::new(),
             dropped: BTreeSet::new(),
-            freed: super::quota::Freed::default(),
+            freed: Vec::new(),
             postponed: Vec::new(),
             taken: BTreeSet::new(),
             collected: Collected::default(),

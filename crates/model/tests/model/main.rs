@@ -14,4 +14,5 @@ mod schedules;
 mod scratch;
 mod sweep;
 mod ticks;
+mod totals;
 mod window;
