@@ -12,14 +12,16 @@ pub struct Candidate {
     pub repository_id: i64,
     /// Its owner's row in `user`.
     pub namespace_id: i64,
-    /// Tags past recovery and expired uploads. At least 1.
+    /// Tags past recovery and expired uploads that can go now. At least 1.
     pub garbage: u64,
 }
 
 // Turns: the repository with the oldest garbage of every namespace first, then the second
 // of every namespace, and so on. Nobody's backlog stands in front of everybody else's.
 // A time without beginning would be no number; before 1970 nobody comes before another.
-// A tag that a surviving one is linked to stays: it must not be found again for ever.
+// What a batch cannot take must not be found, or a run waits for it: a tag is left out while
+// another one is linked to it, as in `gc.lock_tags`. A chain goes from its free end, a link
+// each time.
 const FIND: Sql = Sql::postgres(
     "gc.find_candidates",
     r#"
@@ -40,11 +42,6 @@ const FIND: Sql = Sql::postgres(
            and coalesce((select false
                            from tag other
                           where other.linked_tag_id = t.id and other.id <> t.id
-                            and (other.lifetime_end_ms is null
-                                 or other.lifetime_end_ms
-                                    > now.ms - case when ns.removed_tag_expiration_s between 0 and 9000000000
-                then ns.removed_tag_expiration_s else 9000000000 end * 1000
-                                 or $2 and other.immutable)
                           limit 1), true)
          group by t.repository_id
         union all
@@ -75,7 +72,7 @@ const FIND: Sql = Sql::postgres(
 
 /// Finds at most `at_most` repositories with garbage, oldest first and fair over
 /// namespaces: not marked for deletion, owner enabled, with a tag past recovery that no
-/// surviving one is linked to, or an expired upload.
+/// other is linked to, or an expired upload.
 ///
 /// One statement; reads the tags that have ended, not the live ones.
 ///

@@ -6,6 +6,7 @@
 
 mod golden;
 mod guard;
+mod links;
 mod outbox;
 mod permission;
 mod property;
