@@ -182,7 +182,7 @@ impl<'a> Removal<'a> {
         if stuck > 0 {
             tracing::warn!(
                 stuck,
-                "tombstones without a usable digest or location keep their objects"
+                "tombstones without a usable digest, uuid or location keep their objects"
             );
         }
         Ok(())

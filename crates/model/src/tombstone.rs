@@ -40,27 +40,48 @@ pub enum Age {
     },
 }
 
+/// Joins a statement around the condition that the path of a tombstone `t` can be told: it is
+/// content-addressed, or its uuid is one as Quay writes them.
+macro_rules! when_path {
+    ($before:literal, $after:literal) => {
+        concat!(
+            $before,
+            "(t.legacy_uuid is null or t.legacy_uuid
+                   ~ '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$')",
+            $after
+        )
+    };
+}
+
 const TAKE: Sql = Sql::postgres(
     "tombstone.take",
-    "
+    when_path!(
+        "
     select t.id, l.name, t.digest, t.legacy_uuid
       from quayhand_tombstone t
       join imagestoragelocation l on l.id = t.location_id
      where t.id > $1
        and t.digest is not null
+       and ",
+        "
        and ($2 or t.created_at <= coalesce(to_timestamp($3 / 1000.0), clock_timestamp())
                                   - $4 * interval '1 millisecond')
      order by t.id
-     limit $5",
+     limit $5"
+    ),
 );
 
 const STUCK: Sql = Sql::postgres(
     "tombstone.count_stuck",
-    "
+    when_path!(
+        "
     select count(*)
       from quayhand_tombstone t
      where t.digest is null
-        or not exists (select 1 from imagestoragelocation l where l.id = t.location_id)",
+        or not ",
+        "
+        or not exists (select 1 from imagestoragelocation l where l.id = t.location_id)"
+    ),
 );
 
 // A standby may lag behind a writer: its answer would be worth nothing.
@@ -118,6 +139,16 @@ const fn nibble(digit: u8) -> Option<u8> {
     }
 }
 
+/// Tells whether a text is a uuid as Quay writes them: 36 characters, lower case.
+pub(crate) fn is_uuid(text: &str) -> bool {
+    let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let fits = |(at, byte)| match at {
+        8 | 13 | 18 | 23 => byte == b'-',
+        _ => is_digit(byte),
+    };
+    text.len() == 36 && text.bytes().enumerate().all(fits)
+}
+
 /// Returns at most `at_most` tombstones of an age, with an id above `after`, in id order.
 /// One statement, no locks.
 ///
@@ -160,8 +191,8 @@ pub async fn take(
     Ok(tombstones)
 }
 
-/// Counts tombstones that are never taken: their checksum is no sha256, or their location
-/// is gone. Their objects are kept. One statement.
+/// Counts tombstones that are never taken: their checksum is no sha256, their path is one of
+/// old under what is no uuid, or their location is gone. Their objects are kept. One statement.
 ///
 /// # Errors
 ///

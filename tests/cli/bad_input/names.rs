@@ -100,24 +100,44 @@ async fn an_object_under_another_kind_of_name_is_kept() {
 async fn an_object_of_old_under_a_name_that_is_no_uuid_is_kept_and_reported() {
     let scene = registry().await;
     let digest = |n| format!("sha256:{n:0>64}");
-    for (n, uuid) in ["../../victim", "..", "a/b", ""].iter().enumerate() {
+    let upper = "0B9F3A5E-7C1D-4E2F-8A6B-1C2D3E4F5A6B";
+    for (n, uuid) in ["../../victim", "..", "a/b", "", upper].iter().enumerate() {
         doomed(&scene, uuid, false, &digest(n + 1)).await;
     }
+    let uuid = upper.to_lowercase();
+    doomed(&scene, &uuid, false, GOOD).await;
+    let good = scene
+        .file("local")
+        .join("sharedimages")
+        .join(&uuid)
+        .join("layer");
+    fs::create_dir_all(good.parent().expect("a folder")).expect("a folder");
+    fs::write(&good, "ours").expect("a file");
     let victims = victims(&scene);
     let program = scene.program().await;
-    program.run(&COLLECT).await.expect(0);
-    let ended = program.run(&BLOB_GC).await.expect(9);
-    let ended = ended.says(&["its uuid is none"]);
-    assert_eq!(
-        ended.stderr.matches("its uuid is none").count(),
-        4,
-        "{}",
-        ended.stderr
+    let dry = [&COLLECT[..], &["--dry-run"]].concat();
+    let shown = program.run(&dry).await.expect(0).stdout;
+    let shown: Vec<_> = shown
+        .lines()
+        .filter(|line| line.contains("layer"))
+        .collect();
+    assert!(
+        shown.len() == 1 && shown[0].contains(&uuid),
+        "what would go: {shown:?}"
     );
+    program.run(&COLLECT).await.expect(0);
+    let ended = program.run(&BLOB_GC).await.expect(0);
+    let ended = ended.says(&["without a usable digest, uuid or location"]);
+    let said = &ended.stderr;
+    assert!(
+        said.contains("\"stuck\":5") || said.contains("stuck=5"),
+        "{said}"
+    );
+    assert!(!good.exists(), "one that is a uuid goes");
     let gone: Vec<_> = victims.iter().filter(|file| !file.exists()).collect();
     assert!(gone.is_empty(), "{gone:?}");
     let left = "select count(*) from quayhand_tombstone";
-    assert_eq!(scene.number(left).await, 4, "the others are done");
+    assert_eq!(scene.number(left).await, 5, "the others are done");
 }
 
 #[tokio::test]

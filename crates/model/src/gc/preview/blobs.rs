@@ -6,7 +6,7 @@ use crate::{
     DbError,
     db::{Param, Sql},
     gc::tombstone::Object,
-    tombstone::{EMPTY_LAYER, sha256_bytes},
+    tombstone::{EMPTY_LAYER, is_uuid, sha256_bytes},
 };
 
 const LABEL_USES: Sql = Sql::postgres(
@@ -121,7 +121,8 @@ impl Object {
     /// Returns the object at a location, if `blob_gc` would remove it there.
     fn at(&self, location: String, in_use: &BTreeSet<String>) -> Option<DoomedObject> {
         let checksum = self.checksum.as_deref()?;
-        if checksum == EMPTY_LAYER || in_use.contains(checksum) {
+        let has_path = self.content_addressed || is_uuid(&self.uuid);
+        if checksum == EMPTY_LAYER || in_use.contains(checksum) || !has_path {
             return None;
         }
         Some(DoomedObject {

@@ -58,7 +58,8 @@ impl State {
     }
 
     /// Returns the objects that go once their tombstones, without the first so many, are old
-    /// enough: those whose checksum is a sha256 that no row has any more.
+    /// enough: those whose checksum is a sha256 that no row has any more, and whose path is
+    /// known.
     pub(in super::super) fn objects_that_go(&self, first: usize) -> BTreeSet<Tombstone> {
         let in_use = |tombstone: &&Tombstone| {
             let mut rows = self.blobs.values();
@@ -68,9 +69,18 @@ impl State {
             .tombstones
             .iter()
             .skip(first)
-            .filter(|one| !one.checksum.starts_with("text:"));
+            .filter(|one| !one.checksum.starts_with("text:"))
+            .filter(|one| one.legacy_uuid.as_deref().is_none_or(is_uuid));
         usable.filter(|one| !in_use(one)).cloned().collect()
     }
+}
+
+/// Tells whether a text is a uuid as the registry writes them.
+fn is_uuid(text: &str) -> bool {
+    let parts: Vec<_> = text.split('-').collect();
+    let lengths: Vec<_> = parts.iter().map(|part| part.len()).collect();
+    let digits = parts.concat();
+    lengths == [8, 4, 4, 4, 12] && digits.chars().all(|c| "0123456789abcdef".contains(c))
 }
 
 /// Tells whether a checksum is one whose object may be removed.
