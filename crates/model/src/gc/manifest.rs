@@ -8,30 +8,37 @@ use crate::{
 };
 
 // Any row of `tag` protects, dead ones inside their window too. A subject is not walked to:
-// Quay keeps it when its last referrer goes.
+// Quay keeps it when its last referrer goes. Neither is a child in another repository: what is
+// left must not depend on which repositories are in one batch.
 // Nobody can tell beforehand how many a recursion reaches, and the planner fears a hundred
 // times as many as there are: without `lateral` it reads all manifests of the repositories.
 const WALK: Sql = Sql::postgres(
     "gc.walk_manifests",
     "
-    with recursive reached (id) as (
-        select unnest($1::bigint[])
+    with recursive reached (id, repository_id) as (
+        select origin.id, m.repository_id
+          from unnest($1::bigint[]) as origin (id)
+         cross join lateral (select m.repository_id
+                               from manifest m
+                              where m.id = origin.id
+                             offset 0) m
+         where m.repository_id = any($2)
         union
-        select child.id
+        select child.id, reached.repository_id
           from reached
          cross join lateral (select c.child_manifest_id as id
                                from manifestchild c
                               where c.manifest_id = reached.id
                              offset 0) child
+         cross join lateral (select m.repository_id
+                               from manifest m
+                              where m.id = child.id
+                             offset 0) m
+         where m.repository_id = reached.repository_id
     )
     select reached.id
       from reached
-     cross join lateral (select m.repository_id
-                           from manifest m
-                          where m.id = reached.id
-                         offset 0) m
-     where m.repository_id = any($2)
-       and coalesce((select false from tag t where t.manifest_id = reached.id limit 1), true)
+     where coalesce((select false from tag t where t.manifest_id = reached.id limit 1), true)
      order by reached.id",
 );
 

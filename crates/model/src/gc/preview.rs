@@ -50,7 +50,10 @@ const TAGS: Sql = Sql::postgres(
     with now as materialized (
         select coalesce($1, floor(extract(epoch from clock_timestamp()) * 1000)::bigint) as ms
     )
-    select t.id, t.manifest_id
+    select t.id,
+           (select m.id
+              from manifest m
+             where m.id = t.manifest_id and m.repository_id = t.repository_id)
       from now
      cross join "user" ns
       join repository r on r.namespace_user_id = ns.id

@@ -9,13 +9,18 @@ use crate::{
 // limit; sorting by id would read all garbage of a large repository for every batch.
 // A tag that another one is linked to stays until that one is gone: its row could not go,
 // and whether the other goes in this batch is not known yet.
+// A manifest of another repository is not what a tag leads to: Quay's run over one repository
+// deletes manifests of that one only.
 const LOCK: Sql = Sql::postgres(
     "gc.lock_tags",
     "
     with due as materialized (
         select * from unnest($1::bigint[], $2::bigint[]) as due (repository_id, cut_ms)
     )
-    select t.id, t.repository_id, t.name, t.manifest_id
+    select t.id, t.repository_id, t.name,
+           (select m.id
+              from manifest m
+             where m.id = t.manifest_id and m.repository_id = t.repository_id)
       from due
       join tag t on t.repository_id = due.repository_id and t.lifetime_end_ms <= due.cut_ms
      where not ($3 and t.immutable)

@@ -4,6 +4,7 @@
     reason = "a test that cannot go on says so by ending"
 )]
 
+mod elsewhere;
 mod golden;
 mod guard;
 mod links;

@@ -11,19 +11,20 @@ use crate::{
 const WALK: Sql = Sql::postgres(
     "gc.preview_walk",
     r#"
-    with recursive reached (id) as (
-        select unnest($1::bigint[])
+    with recursive reached (id, repository_id) as (
+        select m.id, m.repository_id
+          from manifest m
+          join repository r on r.id = m.repository_id
+          join "user" ns on ns.id = r.namespace_user_id
+         where m.id = any($1) and r.state <> 3 and ns.enabled
         union
-        select c.child_manifest_id
+        select child.id, child.repository_id
           from reached
           join manifestchild c on c.manifest_id = reached.id
+          join manifest child on child.id = c.child_manifest_id
+                             and child.repository_id = reached.repository_id
     )
-    select m.id
-      from reached
-      join manifest m on m.id = reached.id
-      join repository r on r.id = m.repository_id
-      join "user" ns on ns.id = r.namespace_user_id
-     where r.state <> 3 and ns.enabled"#,
+    select id from reached"#,
 );
 
 const REFERENCES: Sql = Sql::postgres(
