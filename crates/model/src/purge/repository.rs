@@ -53,7 +53,8 @@ const STATE: Sql = Sql::postgres(
     "select state = 3 from repository where id = $1",
 );
 
-// The tables of the content, and those whose rows may hang on it by an inconsistency.
+// The tables of the content, those whose rows may hang on it by an inconsistency, and the
+// rules that another repository's mirror works by.
 const CONTENT_LEFT: Sql = Sql::postgres(
     "purge.content_left",
     "
@@ -70,7 +71,13 @@ const CONTENT_LEFT: Sql = Sql::postgres(
     select 'manifestlabel' where exists (select 1 from manifestlabel where repository_id = $1)
     union all
     select 'manifestsecuritystatus'
-     where exists (select 1 from manifestsecuritystatus where repository_id = $1)",
+     where exists (select 1 from manifestsecuritystatus where repository_id = $1)
+    union all
+    select 'repomirrorrule'
+     where exists (select 1
+                     from repomirrorrule r
+                     join repomirrorconfig c on c.root_rule_id = r.id
+                    where r.repository_id = $1 and c.repository_id <> $1)",
 );
 
 // One statement: the foreign key of the marker is looked at when both are gone.

@@ -4,7 +4,39 @@
 //! test holds against the catalogue. What can be null in a row of somebody else is set null,
 //! as Quay does; what cannot makes the purge say so.
 use super::rows::{self, Step, step};
-use crate::{Conn, DbError};
+use crate::{Conn, DbError, db::Sql};
+
+/// Joins the rules that a mirror works by, those below its root too, to a statement over the
+/// rules of the repositories `$1`: `used`. A mirror of another repository keeps its rules.
+macro_rules! unused_rules {
+    ($columns:literal, $after:literal) => {
+        concat!(
+            "
+            select ",
+            $columns,
+            "
+              from repomirrorrule
+             where repository_id = any($1)
+               and id not in (
+                   with recursive used (id) as (
+                       select c.root_rule_id
+                         from repomirrorrule r
+                         join repomirrorconfig c on c.root_rule_id = r.id
+                        where r.repository_id = any($1)
+                          and not (c.repository_id = any($1))
+                       union
+                       select below.id
+                         from used
+                         join repomirrorrule r on r.id = used.id
+                        cross join lateral (values (r.left_child_id), (r.right_child_id))
+                                   as below (id)
+                        where below.id is not null
+                   )
+                   select id from used)",
+            $after
+        )
+    };
+}
 
 /// In an order in which no foreign key is in the way.
 pub(super) const STEPS: &[Step] = &[
@@ -64,12 +96,16 @@ pub(super) const STEPS: &[Step] = &[
     step!(repomirrorconfig.repository_id),
     step!(
         repomirrorrule.repository_id,
-        "
-        with doomed as materialized (
-            select id from repomirrorrule
-             where repository_id = any($1)
+        concat!(
+            "
+        with doomed as materialized (",
+            unused_rules!(
+                "id",
+                "
              limit $2
-               for update skip locked
+               for update skip locked"
+            ),
+            "
         ),
         unlinked as (
             update repomirrorrule
@@ -82,6 +118,11 @@ pub(super) const STEPS: &[Step] = &[
                     or right_child_id in (select id from doomed))
         )
         delete from repomirrorrule where id in (select id from doomed)"
+        ),
+        Some(Sql::postgres(
+            "purge.list.repomirrorrule.repository_id",
+            unused_rules!("id", "")
+        ))
     ),
     step!(orgmirrorrepository.repository_id),
     step!(repositoryauthorizedemail.repository_id),

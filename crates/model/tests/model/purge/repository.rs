@@ -339,3 +339,46 @@ async fn a_batch_that_began_before_the_mark_ends_first() {
     assert_eq!((collected.tags, collected.manifests), (1, 1));
     assert_eq!(place.purge(repository, 100).await.unwrap(), Ending::Purged);
 }
+
+#[tokio::test]
+async fn rules_that_another_repositorys_mirror_works_by_stay_and_are_named() {
+    let place = Place::new().await;
+    let owner = place.user("org", false, "now()").await;
+    let robot = place.user("org+robot", true, "now()").await;
+    let deleted = place.repository(owner, "app").await;
+    let live = place.repository(owner, "live").await;
+    let of_live = place.mirror(live, deleted, robot).await;
+    let rule = format!(
+        "insert into repomirrorrule (uuid, repository_id, creation_date, rule_type, rule_value)
+         values (gen_random_uuid(), {deleted}, now(), 1, '[]')"
+    );
+    let (below, own) = (place.insert(&rule).await, place.insert(&rule).await);
+    let link = format!("update repomirrorrule set left_child_id = {below} where id = {of_live}");
+    place.run(&link).await;
+    place.mark(deleted).await;
+    let marked = [deleted];
+    let preview = place
+        .db
+        .read_only_transaction(async |tx| purge::preview_repositories(tx, &marked).await);
+    let (rows, _) = preview.await.unwrap();
+    let rules: Vec<_> = rows
+        .iter()
+        .filter(|row| row.table == "repomirrorrule")
+        .collect();
+    assert_eq!(rules.iter().map(|row| row.id).collect::<Vec<_>>(), [own]);
+
+    let left = vec!["repomirrorrule".to_owned()];
+    assert_eq!(place.purge(deleted, 10).await.unwrap(), Ending::Left(left));
+    for (rule, stays) in [(of_live, true), (below, true), (own, false)] {
+        assert_eq!(
+            place.has("repomirrorrule", rule).await,
+            stays,
+            "rule {rule}"
+        );
+    }
+    assert_eq!(place.count("repomirrorconfig").await, 1);
+    assert!(place.has("repository", deleted).await);
+
+    place.run("delete from repomirrorconfig").await;
+    assert_eq!(place.purge(deleted, 10).await.unwrap(), Ending::Purged);
+}
