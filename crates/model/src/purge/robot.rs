@@ -11,7 +11,8 @@
 //! - a robot without a creation date goes with the last owner of the name only;
 //! - a robot made after its namespace was marked (14 hours are allowed for, since markers
 //!   are written in the local time of a host) stays;
-//! - a robot as which somebody else's mirror pulls stays.
+//! - a robot as which somebody else's mirror pulls stays;
+//! - a robot that owns a repository, or is marked for deletion itself, is a namespace and stays.
 //!
 //! A robot that stays is in nobody's way: no foreign key leads from it to its namespace.
 use super::{due, namespace_rows, rows};
@@ -50,6 +51,8 @@ pub(super) const FIND: Sql = Sql::postgres(
                                    and robot.creation_date <= other.marked)
                                or (other.marked >= mine.marked
                                    and robot.creation_date > mine.marked)))
+       and not exists (select 1 from repository r where r.namespace_user_id = robot.id)
+       and not exists (select 1 from deletednamespace d where d.namespace_id = robot.id)
        and not exists (select 1
                          from repomirrorconfig mirror
                          join repository r on r.id = mirror.repository_id

@@ -104,3 +104,29 @@ async fn a_robot_that_somebody_elses_mirror_needs_stays() {
     assert!(place.has("user", robot).await);
     assert_eq!(place.count("repomirrorconfig").await, 1);
 }
+
+#[tokio::test]
+async fn a_robot_that_is_a_namespace_itself_stays_and_blocks_no_other() {
+    let place = Place::new().await;
+    let org = place.user("org", false, "'2020-01-01'").await;
+    let owner = place.user("org+owner", true, "'2020-02-01'").await;
+    let app = place.repository(owner, "app").await;
+    let deleted = place.user("org+deleted", true, "'2020-02-01'").await;
+    let plain = place.user("org+plain", true, "'2020-02-01'").await;
+    mark(&place, org, "org", MARKED, "null").await;
+    place
+        .run(&format!(
+            "insert into deletednamespace (namespace_id, marked, original_username,
+                                           original_email)
+             values ({deleted}, now(), 'org+deleted', 'x')"
+        ))
+        .await;
+    assert_eq!(place.purge_namespace(org).await.unwrap(), Ending::Purged);
+    for id in [org, plain] {
+        assert!(!place.has("user", id).await, "{id} goes");
+    }
+    for id in [owner, deleted] {
+        assert!(place.has("user", id).await, "{id} has rows of its own");
+    }
+    assert!(place.has("repository", app).await);
+}
