@@ -51,7 +51,7 @@ const DUE: Sql = Sql::postgres(
           from now
          cross join deletednamespace d
          cross join lateral (
-                    select case when d.queue_id ~ '^[0-9]{1,9}$' then d.queue_id::int end as id
+                    select case when d.queue_id ~ '^[0-9]{1,10}$' then d.queue_id::bigint end as id
                ) item
          where d.namespace_id > $1
            and ",
@@ -73,7 +73,7 @@ const LOCK: Sql = Sql::postgres(
           from now
          cross join deletednamespace d
          cross join lateral (
-                    select case when d.queue_id ~ '^[0-9]{1,9}$' then d.queue_id::int end as id
+                    select case when d.queue_id ~ '^[0-9]{1,10}$' then d.queue_id::bigint end as id
                ) item
          where d.namespace_id = $1
            and ",
@@ -95,7 +95,7 @@ const STATE: Sql = Sql::postgres(
           from now
          cross join deletednamespace d
          cross join lateral (
-                    select case when d.queue_id ~ '^[0-9]{1,9}$' then d.queue_id::int end as id
+                    select case when d.queue_id ~ '^[0-9]{1,10}$' then d.queue_id::bigint end as id
                ) item
          where d.namespace_id = $1"
     ),

@@ -79,13 +79,21 @@ async fn nothing_goes_before_its_time_of_grace_is_over() {
             assert!(place.has("user", id).await, "case {n}");
         }
     }
-    let gone = place.user("gone", false, "now()").await;
-    mark(&place, gone, "gone", "now()", "'999999'").await;
-    expected.push(gone);
+    let mut gone = Vec::new();
+    for (name, item) in [
+        ("gone", "'999999'"),
+        ("large", "'2147483647'"),
+        ("beyond", "'9999999999'"),
+    ] {
+        let id = place.user(name, false, "now()").await;
+        mark(&place, id, name, "now()", item).await;
+        gone.push(id);
+    }
+    expected.extend(&gone);
     let odd = place.user("odd", false, "now()").await;
     mark(&place, odd, "odd", "now()", "'no number'").await;
     assert_eq!(due(&place, None).await, expected);
-    assert_eq!(due(&place, Some(0)).await, [gone], "as of 1970");
+    assert_eq!(due(&place, Some(0)).await, gone, "as of 1970");
     for id in expected {
         assert_eq!(place.purge_namespace(id).await.unwrap(), Ending::Purged);
         assert_eq!(
