@@ -5,6 +5,7 @@
 //! - [`PgBouncer`]: one in front of such a PostgreSQL, in transaction mode
 //! - [`Proxy`]: a network that fails on demand
 //! - `s3` (feature of that name): a real S3 server that fails on demand
+//! - [`wrong_clock`]: a host whose clock is off
 //! - [`wait_for`], [`unique_name`]: events instead of sleeps, names that tests do not share
 //! - [`golden`]: database states before and after Quay's own collector ran, and their objects
 //! - [`registry`]: generated registries of any size, with true digests
@@ -12,6 +13,7 @@
 //! - [`check_guards_page`]: `docs/guards.md` held to the schedules that ran
 //! - [`shared_dir`], [`shared_or_skip!`]: the material beside the checkout
 
+mod clock;
 mod error;
 pub mod golden;
 mod guards;
@@ -30,6 +32,7 @@ mod schedule;
 mod shared;
 mod wait;
 
+pub use clock::wrong_clock;
 pub use error::TestkitError;
 pub use guards::{PlayedSchedule, check_guards_page};
 pub use objects::create_objects;

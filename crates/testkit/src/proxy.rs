@@ -35,12 +35,15 @@ pub enum Fault {
     BlackHole,
     /// Carries everything, each piece this much later, in both directions.
     Delay(Duration),
+    /// Carries everything but one piece in so many, which is lost, and its connection with it.
+    Lose(usize),
 }
 
 /// A proxy on a free port of 127.0.0.1; dropping it closes all its connections.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
+    target: watch::Sender<SocketAddr>,
     fault: watch::Sender<Fault>,
     /// Moves when the accepting task has put a fault into effect.
     effective: watch::Receiver<Fault>,
@@ -59,19 +62,22 @@ impl Proxy {
             .await
             .map_err(failed())?;
         let address = listener.local_addr().map_err(failed())?;
+        let (target, targets) = watch::channel(target);
         let (fault, faults) = watch::channel(Fault::None);
         let (effect, effective) = watch::channel(Fault::None);
         let connections = Arc::new(AtomicUsize::new(0));
         let gate = Gate {
             address,
-            target,
+            targets,
             faults,
             effect,
             connections: Arc::clone(&connections),
+            pieces: Arc::default(),
         };
         let task = tokio::spawn(gate.run(listener));
         Ok(Self {
             address,
+            target,
             fault,
             effective,
             connections,
@@ -99,6 +105,12 @@ impl Proxy {
             .await;
     }
 
+    /// Carries connections that are opened from now on to another server, as an address does that
+    /// follows the primary. Those that are open stay where they are.
+    pub fn lead_to(&self, target: SocketAddr) {
+        self.target.send_replace(target);
+    }
+
     /// How many connections are open.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
@@ -115,10 +127,12 @@ impl Drop for Proxy {
 /// The task that accepts connections.
 struct Gate {
     address: SocketAddr,
-    target: SocketAddr,
+    targets: watch::Receiver<SocketAddr>,
     faults: watch::Receiver<Fault>,
     effect: watch::Sender<Fault>,
     connections: Arc<AtomicUsize>,
+    /// Pieces that came while some are lost.
+    pieces: Arc<AtomicUsize>,
 }
 
 impl Gate {
@@ -172,14 +186,15 @@ impl Gate {
 
     /// Starts to carry a connection in both directions.
     fn carry(&self, client: TcpStream) {
-        let (target, faults) = (self.target, self.faults.clone());
+        let (target, faults) = (*self.targets.borrow(), self.faults.clone());
+        let pieces = Arc::clone(&self.pieces);
         let open = Open::new(&self.connections);
         tokio::spawn(async move {
             let _open = open;
             let mut closing = faults.clone();
             tokio::select! {
                 // A connection that breaks on either side is over on both.
-                _broken = connect_and_carry(client, target, faults) => {}
+                _broken = connect_and_carry(client, target, faults, &pieces) => {}
                 _refused = closing.wait_for(|fault| *fault == Fault::Refuse) => {}
             }
         });
@@ -215,6 +230,7 @@ async fn connect_and_carry(
     client: TcpStream,
     target: SocketAddr,
     mut faults: watch::Receiver<Fault>,
+    pieces: &AtomicUsize,
 ) -> std::io::Result<()> {
     let passes = |fault: &Fault| *fault != Fault::BlackHole;
     faults
@@ -227,8 +243,8 @@ async fn connect_and_carry(
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     tokio::try_join!(
-        carry_one_way(from_client, to_server, faults.clone()),
-        carry_one_way(from_server, to_client, faults),
+        carry_one_way(from_client, to_server, faults.clone(), pieces),
+        carry_one_way(from_server, to_client, faults, pieces),
     )?;
     Ok(())
 }
@@ -238,6 +254,7 @@ async fn carry_one_way(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     mut faults: watch::Receiver<Fault>,
+    pieces: &AtomicUsize,
 ) -> std::io::Result<()> {
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {
@@ -247,8 +264,12 @@ async fn carry_one_way(
             .wait_for(passes)
             .await
             .map_err(std::io::Error::other)?;
-        if let Fault::Delay(delay) = fault {
-            tokio::time::sleep(delay).await;
+        match fault {
+            Fault::Delay(delay) => tokio::time::sleep(delay).await,
+            Fault::Lose(one_in) if pieces.fetch_add(1, Ordering::SeqCst) % one_in == one_in - 1 => {
+                return Err(std::io::ErrorKind::ConnectionReset.into());
+            }
+            _ => {}
         }
         if length == 0 {
             return to.shutdown().await;

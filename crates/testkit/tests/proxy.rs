@@ -86,6 +86,34 @@ async fn delays_each_way() {
 }
 
 #[tokio::test]
+async fn loses_one_piece_in_so_many_and_its_connection() {
+    let mut proxy = Proxy::start(echo().await).await.unwrap();
+    proxy.set(Fault::Lose(5)).await;
+    let mut client = TcpStream::connect(proxy.address()).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(say(&mut client, b"passes").await, b"passes");
+    }
+    client.write_all(b"fifth piece").await.unwrap();
+    let end = client.read(&mut [0]).await;
+    assert!(end.is_err() || end.unwrap() == 0);
+    let mut client = TcpStream::connect(proxy.address()).await.unwrap();
+    assert_eq!(say(&mut client, b"passes").await, b"passes");
+}
+
+#[tokio::test]
+async fn leads_new_connections_to_another_server() {
+    let proxy = Proxy::start(echo().await).await.unwrap();
+    let mut old = TcpStream::connect(proxy.address()).await.unwrap();
+    assert_eq!(say(&mut old, b"one").await, b"one");
+    let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    proxy.lead_to(other.local_addr().unwrap());
+    let _new = TcpStream::connect(proxy.address()).await.unwrap();
+    let accepted = tokio::time::timeout(DEADLINE, other.accept()).await;
+    accepted.unwrap().unwrap();
+    assert_eq!(say(&mut old, b"two").await, b"two", "it stays where it is");
+}
+
+#[tokio::test]
 async fn closes_everything_when_dropped() {
     let proxy = Proxy::start(echo().await).await.unwrap();
     let address = proxy.address();

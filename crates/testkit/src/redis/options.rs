@@ -12,6 +12,10 @@ pub struct RedisOptions {
     /// Whether every write goes to an append-only file, so that a restart finds the data again.
     /// Without it a killed server forgets everything.
     pub appendonly: bool,
+    /// Whether a write is on the disk before it is answered, so that a kill loses nothing that was.
+    /// Without it the file is written every second, and a kill while it is loses what was answered
+    /// meanwhile.
+    pub fsync_always: bool,
     /// The password that clients must give, `None` for an open server; without quotes, backslashes
     /// or line ends.
     pub password: Option<String>,
@@ -71,9 +75,14 @@ pub(super) fn settings(
     bus_port: Option<u16>,
 ) -> String {
     let appendonly = if options.appendonly { "yes" } else { "no" };
+    let fsync = if options.fsync_always {
+        "always"
+    } else {
+        "everysec"
+    };
     let mut text = format!(
         "port {port}\nbind 127.0.0.1\ndaemonize no\nlogfile \"\"\ndir .\nsave \"\"\nmaxmemory 0\n\
-         appendonly {appendonly}\nappendfsync everysec\n"
+         appendonly {appendonly}\nappendfsync {fsync}\n"
     );
     // A string takes everything.
     let mut line = |line: String| writeln!(text, "{line}").unwrap_or_default();
