@@ -1,11 +1,15 @@
 //! Turns what a handler returns into a finish.
-use std::task::{Context, Poll};
+use std::{
+    future::poll_fn,
+    pin::pin,
+    task::{Context, Poll},
+};
 
 use apalis_core::{error::BoxDynError, task::Task};
 use futures::{FutureExt as _, future::BoxFuture};
 use tower::{Layer, Service};
 
-use super::Taken;
+use super::{Taken, taken::Ticket};
 use crate::{Outcome, Policy, outcome::chain};
 
 /// Wraps the worker's service; apalis puts it around everything the user added.
@@ -44,11 +48,14 @@ where
     }
 
     fn call(&mut self, mut task: Task<Taken>) -> Self::Future {
-        let ticket = task.args.ticket.take();
+        let mut ticket = task.args.ticket.take();
         let attempt = task.args.envelope.attempt;
-        let running = self.inner.call(task);
+        let running = while_at_work(&mut ticket, || self.inner.call(task));
         async move {
-            let outcome = running.await.unwrap_or_else(|error| {
+            let mut running = pin!(running);
+            let poll =
+                |cx: &mut Context<'_>| while_at_work(&mut ticket, || running.as_mut().poll(cx));
+            let outcome = poll_fn(poll).await.unwrap_or_else(|error| {
                 let error: BoxDynError = error.into();
                 Outcome::failed(&chain(error.as_ref()), &Policy::DEFAULT, attempt)
             });
@@ -59,4 +66,18 @@ where
         }
         .boxed()
     }
+}
+
+/// Does something for a job. When it panics, the ticket says that this job was the one: all others
+/// of the worker are dropped in the same moment.
+fn while_at_work<T>(ticket: &mut Option<Ticket>, work: impl FnOnce() -> T) -> T {
+    let note = |ticket: &mut Option<Ticket>, is_at_work| {
+        if let Some(ticket) = ticket {
+            ticket.is_at_work = is_at_work;
+        }
+    };
+    note(ticket, true);
+    let result = work();
+    note(ticket, false);
+    result
 }

@@ -189,6 +189,7 @@ impl Fetcher {
                 delay: UNKNOWN_PAUSE,
                 reason,
             })
+            is_at_work: false,
         };
         let Some(policy) = self.pool.kinds.get(kind) else {
             return wait(format!("no host knows `{kind}` yet"));

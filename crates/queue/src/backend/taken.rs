@@ -40,6 +40,8 @@ pub(super) struct Ticket {
     pub(super) finisher: Finisher,
     /// Freed with the ticket.
     pub(super) _slot: Slot,
+    /// Its job's code runs in this very moment.
+    pub(super) is_at_work: bool,
     /// What is kept of the attempt; `None`: nothing.
     pub(super) keeping: Option<Keeping>,
 }
@@ -84,9 +86,10 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let outcome = if std::thread::panicking() {
+        let outcome = if self.is_at_work && std::thread::panicking() {
             // The supervisor catches panics of jobs. One that came through is a defect around
-            // the job; it counts, so that it cannot go on for ever.
+            // the job; it counts, so that it cannot go on for ever. The jobs beside it are dropped
+            // by the same panic and go back at once.
             Outcome::Retry {
                 delay: crate::REFUSED_PAUSE,
                 error: "the worker panicked".to_owned(),

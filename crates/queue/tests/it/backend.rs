@@ -9,7 +9,7 @@ use std::{
 
 use quayhand_queue::{NewJob, Outcome, Redis, RedisStore, State};
 use quayhand_testkit::{RedisServer, wait_for};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Barrier, Notify, Semaphore};
 
 use crate::support::{Desk, LONG_LEASE, Ledger, SOON, done, job, leases, redis, retry};
 
@@ -120,6 +120,27 @@ async fn a_worker_that_is_dropped_gives_back_in_the_background() {
         .unwrap();
     assert_eq!(desk.counts().await, [10, 0, 0, 0]);
     assert!(desk.take(10).await.iter().all(|job| job.attempt == 1));
+}
+
+#[tokio::test]
+async fn a_panic_of_a_worker_counts_for_its_own_job_and_gives_the_others_back() {
+    let desk = Desk::in_redis().await;
+    desk.put(["calm", "panics"]).await;
+    let both_run = Arc::new(Barrier::new(2));
+    let worker = desk.work(2, LONG_LEASE, move |taken| {
+        let both_run = both_run.clone();
+        async move {
+            both_run.wait().await;
+            assert_ne!(taken.envelope.id, "panics", "a worker dies on purpose");
+            std::future::pending().await
+        }
+    });
+    desk.wait_for_counts([1, 1, 0, 0]).await;
+    assert!(worker.task.await.unwrap_err().is_panic());
+    for (id, attempts) in [("calm", 0), ("panics", 1)] {
+        let shown = desk.store.get(&desk.queue, id).await.unwrap().unwrap();
+        assert_eq!(shown.envelope.unwrap().attempt, attempts, "{id}");
+    }
 }
 
 #[tokio::test]
