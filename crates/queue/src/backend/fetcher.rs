@@ -231,8 +231,11 @@ impl Fetcher {
                 if unsure.since.elapsed() > pool.lease {
                     self.unsure = None;
                 }
+        // A job may be settled while the answer, in which it is still ours, is on its way: what was
+        // seen before is nothing to take on.
+        let seen = self.pool.running.held();
                 for job in jobs {
-                    if !self.pool.running.has(&job.lease) {
+                    if seen.get(&job.lease.id) != Some(&job.lease.token) {
                         self.accept_one(&job, asked);
                     }
                 }

@@ -65,11 +65,12 @@ impl Running {
         }
     }
 
-    /// Says whether this very lease is known.
-    pub(super) fn has(&self, lease: &Lease) -> bool {
+    /// Lists every job whose finish is not settled, with the token of its lease.
+    pub(super) fn held(&self) -> HashMap<String, String> {
         let jobs = self.lock();
-        jobs.get(&lease.id)
-            .is_some_and(|held| held.token == lease.token)
+        let held = jobs.iter();
+        held.map(|(id, held)| (id.clone(), held.token.clone()))
+            .collect()
     }
 
     /// Removes a job whose finish is settled.
@@ -194,12 +195,12 @@ mod tests {
         running.end(&lease("a"));
         add("c").unwrap();
         running.remove(&lease("a"));
-        assert!(running.has(&lease("c")), "the next attempt stays");
+        assert_eq!(running.held()["1"], "c", "the next attempt stays");
         running.remove(&lease("c"));
         add("a").unwrap();
         running.remove(&lease("b"));
-        assert!(running.has(&lease("a")));
+        assert_eq!(running.held()["1"], "a");
         running.remove(&lease("a"));
-        assert!(!running.has(&lease("a")));
+        assert!(running.held().is_empty());
     }
 }
