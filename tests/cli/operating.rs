@@ -54,6 +54,7 @@ impl Desk {
             most: 10,
             lease: Duration::from_mins(1),
             rules: &[],
+            suspects: 1000,
         };
         let fetched = self.store.fetch(&GC, &fetch).await.expect("a fetch");
         let jobs = fetched.jobs.iter();

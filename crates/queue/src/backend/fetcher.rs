@@ -4,7 +4,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tracing::{error, info, warn};
 
 use super::{
@@ -77,12 +77,13 @@ impl Fetcher {
         }
         self.adopt_when_unsure().await;
         let asked = Instant::now();
-        match self.fetch(free).await {
+        let place = Arc::clone(&pool.suspects).try_acquire_owned().ok();
+        match self.fetch(free, usize::from(place.is_some())).await {
             Ok(fetched) => {
                 self.patience.reset();
                 pool.worked();
                 let wait = fetched.wait;
-                self.accept(fetched, asked);
+                self.accept(fetched, asked, place);
                 if !wait.is_zero() {
                     self.wait(wait).await;
                 }
@@ -99,7 +100,7 @@ impl Fetcher {
         true
     }
 
-    async fn fetch(&mut self, most: usize) -> Result<Fetched, crate::QueueError> {
+    async fn fetch(&mut self, most: usize, suspects: usize) -> Result<Fetched, crate::QueueError> {
         self.number += 1;
         let fetch = Fetch {
             worker: &self.pool.worker,
@@ -107,11 +108,17 @@ impl Fetcher {
             most,
             lease: self.pool.lease,
             rules: &self.pool.rules,
+            suspects,
         };
         self.pool.store.fetch(&self.pool.queue, &fetch).await
     }
 
-    fn accept(&mut self, fetched: Fetched, asked: Instant) {
+    fn accept(
+        &mut self,
+        fetched: Fetched,
+        asked: Instant,
+        mut place: Option<OwnedSemaphorePermit>,
+    ) {
         let Fetched {
             recovered, buried, ..
         } = fetched;
@@ -123,6 +130,11 @@ impl Fetcher {
         }
         for job in fetched.jobs {
             self.accept_one(&job, asked);
+            if job.is_suspect()
+                && let Some(place) = place.take()
+            {
+                self.pool.running.keep_place(&job.lease, place);
+            }
         }
     }
 
@@ -177,6 +189,7 @@ impl Fetcher {
             running: pool.running.clone(),
             finisher: self.finisher.clone(),
             _slot: pool.slots.take(),
+            is_at_work: false,
             keeping,
         }
     }
@@ -189,7 +202,6 @@ impl Fetcher {
                 delay: UNKNOWN_PAUSE,
                 reason,
             })
-            is_at_work: false,
         };
         let Some(policy) = self.pool.kinds.get(kind) else {
             return wait(format!("no host knows `{kind}` yet"));
@@ -219,6 +231,9 @@ impl Fetcher {
         if unsure.adopted.is_some_and(|at| at.elapsed() < LONGEST_WAIT) {
             return;
         }
+        // A job may be settled while the answer, in which it is still ours, is on its way: what was
+        // seen before is nothing to take on.
+        let seen = self.pool.running.held();
         let asked = Instant::now();
         let pool = &self.pool;
         match pool
@@ -231,9 +246,6 @@ impl Fetcher {
                 if unsure.since.elapsed() > pool.lease {
                     self.unsure = None;
                 }
-        // A job may be settled while the answer, in which it is still ours, is on its way: what was
-        // seen before is nothing to take on.
-        let seen = self.pool.running.held();
                 for job in jobs {
                     if seen.get(&job.lease.id) != Some(&job.lease.token) {
                         self.accept_one(&job, asked);

@@ -4,7 +4,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tracing::{info, warn};
 
 use super::pool::Pool;
@@ -18,6 +18,7 @@ use crate::{Lease, QueueError, Renewed, Store, jitter::Patience};
 #[derive(Clone, Debug)]
 pub struct Keeper {
     pools: mpsc::UnboundedSender<Weak<Pool>>,
+    suspects: Arc<Semaphore>,
 }
 
 impl Keeper {
@@ -36,7 +37,15 @@ impl Keeper {
             .name("lease-keeper".to_owned())
             .spawn(move || runtime.block_on(watch_all(watched)))
             .map_err(|source| QueueError::Keeper { source })?;
-        Ok(Self { pools })
+        // Of the jobs that may end no further process one runs at a time, so that it is known which
+        // of them does.
+        let suspects = Arc::new(Semaphore::new(1));
+        Ok(Self { pools, suspects })
+    }
+
+    /// The one place of the process for a job that is dead when the process ends once more.
+    pub(super) fn suspects(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.suspects)
     }
 
     /// Renews the leases of a pool from now on, until the pool is gone.

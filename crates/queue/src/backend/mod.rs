@@ -64,7 +64,7 @@ impl Backend {
     /// Makes the backend of a pool, and a handle to steer it. Nothing happens until a worker
     /// polls it, on a tokio runtime.
     pub fn new(store: impl Into<Store>, config: PoolConfig, keeper: &Keeper) -> (Self, PoolHandle) {
-        let (pool, finisher) = Pool::new(store.into(), &config);
+        let (pool, finisher) = Pool::new(store.into(), &config, keeper.suspects());
         keeper.watch(&pool);
         let handle = PoolHandle::new(&pool);
         let backend = Self {

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -80,6 +80,8 @@ pub(super) struct Pool {
     started_at_ms: u64,
     pub(super) slots: Arc<Slots>,
     pub(super) running: Arc<Running>,
+    /// A place for one suspect job, for all pools of the process.
+    pub(super) suspects: Arc<Semaphore>,
     /// Cancelled when the pool closes.
     pub(super) stop: CancellationToken,
     /// Whether no new jobs are taken.
@@ -95,7 +97,11 @@ struct Health {
 }
 
 impl Pool {
-    pub(super) fn new(store: Store, config: &PoolConfig) -> (Arc<Self>, Finisher) {
+    pub(super) fn new(
+        store: Store,
+        config: &PoolConfig,
+        suspects: Arc<Semaphore>,
+    ) -> (Arc<Self>, Finisher) {
         let ended = CancellationToken::new();
         let finisher = Finisher::new(ended.clone());
         let pool = Self {
@@ -115,6 +121,7 @@ impl Pool {
                 .unwrap_or_default()),
             slots: Slots::new(config.slots),
             running: Arc::default(),
+            suspects,
             stop: CancellationToken::new(),
             quiet: watch::Sender::new(false),
             ended,

@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use super::Notes;
@@ -27,6 +28,8 @@ struct Held {
     notes: Notes,
     /// Its outcome is on the way to the store.
     ended: bool,
+    /// The process's place for a suspect job, free again when the outcome is settled.
+    place: Option<OwnedSemaphorePermit>,
 }
 
 impl Running {
@@ -51,9 +54,17 @@ impl Running {
             stopped: false,
             notes: notes.clone(),
             ended: false,
+            place: None,
         };
         jobs.insert(lease.id.clone(), held);
         Some(cancelled)
+    }
+
+    /// Keeps the process's place for a suspect job until the outcome of this one is settled.
+    pub(super) fn keep_place(&self, lease: &Lease, place: OwnedSemaphorePermit) {
+        if let Some(held) = self.lock().get_mut(&lease.id) {
+            held.place = Some(place);
+        }
     }
 
     /// Notes that the attempt ended; its lease is renewed until the outcome is settled.

@@ -15,6 +15,8 @@ const MOST_RECOVERED: usize = 100;
 const MOST_PARKED: usize = 200;
 /// When a queue that is paused is looked at again.
 const PAUSED_WAIT_MS: u64 = 1000;
+/// How long a job that may crash no more waits for another such job.
+const SUSPECT_PAUSE_MS: u64 = 1000;
 
 impl QueueState {
     pub(super) fn fetch(&mut self, fetch: &Fetch<'_>, now_ms: u64) -> Fetched {
@@ -70,11 +72,15 @@ impl QueueState {
         let token = fetch.worker.token(fetch.number);
         let ends_ms = now_ms + ms(fetch.lease);
         let (mut jobs, mut looked, mut is_short) = (Vec::new(), 0, false);
+        let mut suspects = fetch.suspects;
         while !is_short && jobs.len() < wanted && looked <= wanted + MOST_PARKED {
             let ids = self.take(wanted - jobs.len());
             is_short = ids.len() < wanted - jobs.len();
             looked += ids.len();
             for id in ids {
+                if self.waits_for_another(&id, &mut suspects, now_ms) {
+                    continue;
+                }
                 if !is_guarded || self.passes(&id, rules, ends_ms, now_ms) {
                     jobs.extend(self.lease(&id, &token, ends_ms));
                 }
@@ -84,6 +90,21 @@ impl QueueState {
             }
         }
         (jobs, is_short)
+    }
+
+    /// See the same in `fetch.lua`.
+    fn waits_for_another(&mut self, id: &str, suspects: &mut usize, now_ms: u64) -> bool {
+        let job = self.jobs.get(id);
+        if job.is_none_or(|job| job.crashes + 1 < MOST_CRASHES) {
+            return false;
+        }
+        let Some(left) = suspects.checked_sub(1) else {
+            self.delayed
+                .insert((now_ms + SUSPECT_PAUSE_MS, id.to_owned()));
+            return true;
+        };
+        *suspects = left;
+        false
     }
 
     /// See `note_call` in `prelude.lua`.

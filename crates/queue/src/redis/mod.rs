@@ -75,7 +75,8 @@ impl RedisStore {
         call.arg(fetch.worker.as_str())
             .arg(&token)
             .arg(fetch.most.clamp(1, LARGEST_BATCH))
-            .arg(ms(fetch.lease));
+            .arg(ms(fetch.lease))
+            .arg(fetch.suspects);
         for rule in fetch.rules {
             add_rule(&mut call, rule);
         }

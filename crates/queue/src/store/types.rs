@@ -87,6 +87,9 @@ pub struct Fetch<'a> {
     pub lease: Duration,
     /// What holds kinds back; none costs nothing. Hosts that differ each go by their own.
     pub rules: &'a [Rule],
+    /// How many jobs may be among them that are dead when their process ends once more
+    /// ([`TakenJob::is_suspect`]); others of the kind are put off by a second.
+    pub suspects: usize,
 }
 
 /// What a fetch brought.
@@ -116,6 +119,12 @@ pub struct TakenJob {
 }
 
 impl TakenJob {
+    /// Says whether it ran each time when a process ended, and may do so no more: it, or another
+    /// that ran beside it, is the cause.
+    pub fn is_suspect(&self) -> bool {
+        self.crashes + 1 >= super::MOST_CRASHES
+    }
+
     /// Reads the envelope.
     ///
     /// # Errors

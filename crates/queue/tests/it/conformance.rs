@@ -27,6 +27,7 @@ on_every_store!(
     the_same_job_twice_in_a_batch_is_settled_once,
     a_lease_that_ends_gives_the_job_to_another_worker,
     three_crashes_kill_a_job,
+    jobs_that_may_crash_no_more_come_as_few_as_asked_for,
     a_renewed_lease_does_not_end,
     nobody_loses_jobs_because_the_store_was_away,
     adopt_finds_the_workers_own_leases,
@@ -238,6 +239,38 @@ async fn three_crashes_kill_a_job(desk: Desk) {
         "{}",
         shown.last_error
     );
+}
+
+async fn jobs_that_may_crash_no_more_come_as_few_as_asked_for(desk: Desk) {
+    desk.put(["a", "b", "c"]).await;
+    for crashes in 0..2 {
+        let taken = wait_for("all three", SOON, async || {
+            let jobs = desk.fetch(3, SHORT_LEASE).await.jobs;
+            (jobs.len() == 3).then_some(jobs)
+        })
+        .await;
+        assert!(
+            taken
+                .iter()
+                .all(|job| job.crashes == crashes && !job.is_suspect())
+        );
+    }
+    for left in [2, 1, 0] {
+        let taken = wait_for("one of them", SOON, async || {
+            let mut jobs = desk.fetch_with(3, LONG_LEASE, 1).await.jobs;
+            assert!(jobs.len() <= 1, "they come one by one");
+            jobs.pop()
+        })
+        .await;
+        assert!(taken.is_suspect());
+        desk.put(["good"]).await;
+        let beside = desk.fetch_with(3, LONG_LEASE, 0).await.jobs;
+        assert_eq!(beside.len(), 1);
+        assert_eq!(beside[0].lease.id, "good", "others are not held up");
+        assert_eq!(desk.counts().await, [0, left, 2, 0], "none is lost");
+        let ended = [beside[0].lease.clone(), taken.lease];
+        assert_eq!(desk.finish(&ended, done()).await, [true, true]);
+    }
 }
 
 async fn a_renewed_lease_does_not_end(desk: Desk) {

@@ -301,6 +301,7 @@ async fn jobs_of_a_lost_answer_are_adopted() {
     let lost = desk.store.fetch(&desk.queue, &lost).await.unwrap();
     let mut kill = ::redis::cmd("CLIENT");
     kill.arg("KILL").arg("TYPE").arg("normal");
+        suspects: 1000,
     let killer = redis.separate();
     killer.command::<usize>("kill", &kill).await.unwrap();
     worker.pool.resume();

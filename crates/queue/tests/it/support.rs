@@ -74,6 +74,16 @@ impl Desk {
     }
 
     pub(crate) async fn fetch(&self, most: usize, lease: Duration) -> Fetched {
+        self.fetch_with(most, lease, most).await
+    }
+
+    /// Fetches jobs, of which so many may be suspect.
+    pub(crate) async fn fetch_with(
+        &self,
+        most: usize,
+        lease: Duration,
+        suspects: usize,
+    ) -> Fetched {
         static FETCHES: AtomicU64 = AtomicU64::new(0);
         let number = FETCHES.fetch_add(1, Ordering::Relaxed);
         let fetch = Fetch {
@@ -82,6 +92,7 @@ impl Desk {
             most,
             lease,
             rules: &self.rules,
+            suspects,
         };
         self.store.fetch(&self.queue, &fetch).await.unwrap()
     }

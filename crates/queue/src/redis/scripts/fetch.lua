@@ -1,10 +1,10 @@
--- ARGV: worker, token, how many (at most 1,000), lease in ms; then six for each kind that has
--- rules: kind, most that run at once (0: any), by what, most that start (0: any), in how many ms,
+-- ARGV: worker, token, how many (at most 1,000), lease in ms, how many of them may be suspect; then
+-- six for each kind that has rules: kind, most that run at once (0: any), by what, most that start (0: any), in how many ms,
 -- by what. Answers: ms until it is worth looking again (0: at once), jobs recovered, jobs
 -- buried; then four for each job that is now leased under the token: id, envelope, attempt,
 -- crashes.
 local worker, token = ARGV[1], ARGV[2]
-local wanted, lease_ms = tonumber(ARGV[3]), tonumber(ARGV[4])
+local wanted, lease_ms, suspects = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local hold = note_call(lease_ms)
 
 local due = call('ZRANGE', DELAYED, '-inf', now, 'BYSCORE', 'LIMIT', 0, 1000)
@@ -43,7 +43,7 @@ if #ended > 0 then
 end
 
 -- What stands between the line and the workers. Without rules, pauses and the like: nothing.
-local guarded = #ARGV > 4
+local guarded = #ARGV > 5
 local is_paused, has_waiting_marks = false, false
 if guarded
   or call('EXISTS', key('pauses'), key('parks'), key('cancels'), key('qmarks')) > 0 then
@@ -54,7 +54,7 @@ end
 
 -- What the kinds' rules say, by kind.
 local rules = {}
-for at = 5, #ARGV, 6 do
+for at = 6, #ARGV, 6 do
   rules[ARGV[at]] = {
     most = tonumber(ARGV[at + 1]), by = ARGV[at + 2],
     starts = tonumber(ARGV[at + 3]), per = tonumber(ARGV[at + 4]), starts_by = ARGV[at + 5],
@@ -118,7 +118,7 @@ local function make_guard()
   -- Parks a job that must not run now, else takes its place under limits and rates. Says whether it
   -- may run.
   local function passes(id, envelope, ends)
-    if not has_pauses and #ARGV == 4 then return true end
+    if not has_pauses and #ARGV == 5 then return true end
     -- What cannot be read is handed out, to be buried.
     if #envelope > 300000 then return true end
     local ok, job = pcall(cjson.decode, envelope)
@@ -192,6 +192,16 @@ local function unmark_taken(ids)
   end
 end
 
+-- Says whether a job that may crash no more has to wait until another such job has ended: beside
+-- the one that takes processes down, it would die with it.
+local function waits_for_another(id, crashed)
+  if crashed + 1 < MOST_CRASHES then return false end
+  suspects = suspects - 1
+  if suspects >= 0 then return false end
+  call('ZADD', DELAYED, now + SUSPECT_PAUSE_MS, id)
+  return true
+end
+
 -- Leases jobs; returns how many.
 local function lease(ids)
   local envelopes = call('HMGET', JOBS, unpack(ids))
@@ -206,6 +216,7 @@ local function lease(ids)
       bury_unsayable(id, envelope)
       envelope = false
     end
+    if envelope and waits_for_another(id, crashed or 0) then envelope = false end
     if envelope and may_run and not may_run(id, envelope, ends) then envelope = false end
     if envelope then
       leased[#leased + 1] = ends

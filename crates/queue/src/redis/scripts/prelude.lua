@@ -26,6 +26,7 @@ local LONGEST_DEATH_MS = 30 * 24 * 3600 * 1000
 local LONGEST_HISTORY = 10
 local LONGEST_KEPT = 1000
 local MOST_CRASHES = 3
+local SUSPECT_PAUSE_MS = 1000
 local LONGEST_WAIT_MS = 5000
 
 local call = redis.call
