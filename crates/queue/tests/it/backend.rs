@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use quayhand_queue::{NewJob, Outcome, Redis, RedisStore, State};
+use quayhand_queue::{NewJob, Outcome, Redis, RedisStore, Shown, State};
 use quayhand_testkit::{RedisServer, wait_for};
 use tokio::sync::{Barrier, Notify, Semaphore};
 
@@ -207,8 +207,15 @@ async fn what_this_host_cannot_run_stays_for_another() {
         .list(&desk.queue, State::Delayed, 0, 9)
         .await
         .unwrap();
+    let attempts = |shown: &Shown| shown.envelope.as_ref().unwrap().attempt;
+    println!(
+        "F19 an unknown kind and a newer version: target left for others 2, attempts spent 0; \
+         seen {}, {}",
+        waiting.len(),
+        waiting.iter().map(attempts).sum::<u32>()
+    );
     for shown in waiting {
-        assert_eq!(shown.envelope.unwrap().attempt, 0, "no attempt is spent");
+        assert_eq!(attempts(&shown), 0, "no attempt is spent");
         assert!(
             shown.last_error.contains("no host knows"),
             "{}",
@@ -243,11 +250,17 @@ async fn poison_payloads_die_alone() {
     desk.put(["good"]).await;
     let ledger = Ledger::default();
     let noted = ledger.clone();
+    let began = Instant::now();
     let worker = desk.work(2, LONG_LEASE, move |taken| {
         noted.note(&taken);
         async { done() }
     });
     desk.wait_for_counts([0, 0, 0, 5]).await;
+    println!(
+        "F19 5 poison payloads: target dead with a reason within 1 s, others run; seen {:.1?}",
+        began.elapsed()
+    );
+    assert!(began.elapsed() <= Duration::from_secs(1));
     assert_eq!(ledger.entries(), [("good".to_owned(), 1)]);
     worker.stop().await;
     let dead = desk
@@ -357,7 +370,10 @@ async fn a_job_whose_lease_cannot_be_renewed_is_cancelled_before_another_may_tak
         .unwrap();
     let waited = silent.elapsed();
     server.resume().unwrap();
-    println!("cancelled {waited:?} after Redis fell silent, lease {lease:?}");
+    println!(
+        "F9 cut off from Redis: target a job stops before its lease of {lease:.1?} ends for others, \
+         seen {waited:.1?}"
+    );
     assert!(waited < lease + Duration::from_millis(200), "{waited:?}");
     worker.stop().await;
     assert_eq!(

@@ -115,6 +115,7 @@ async fn refuses_what_a_queue_does_not_carry() {
     assert!(put(fits.clone(), String::new()).await.unwrap().is_new);
     let error = put(format!("{fits} "), String::new()).await.unwrap_err();
     assert!(error.to_string().contains("at most 262144"), "{error}");
+    println!("F19 a payload of 262,145 bytes: target refused at enqueue, seen: {error}");
     let long = put("1".to_owned(), "t".repeat(513)).await;
     assert!(matches!(long, Err(QueueError::TooLarge { .. })));
     let no_json = put("{".to_owned(), String::new()).await;

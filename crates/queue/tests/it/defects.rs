@@ -128,6 +128,10 @@ async fn the_finish_of_a_zombie_is_refused_and_its_job_cancelled() {
         .unwrap();
     worker.stop().await;
     let counts = desk.store.counts(&desk.queue).await.unwrap();
+    println!(
+        "F25 the finish of a lost lease: target accepted 0, seen {}",
+        counts.done_total
+    );
     assert_eq!(
         (counts.leased, counts.done_total),
         (1, 0),
@@ -297,11 +301,11 @@ async fn jobs_of_a_lost_answer_are_adopted() {
         most: 1,
         lease: LONG_LEASE,
         rules: &[],
+        suspects: 1000,
     };
     let lost = desk.store.fetch(&desk.queue, &lost).await.unwrap();
     let mut kill = ::redis::cmd("CLIENT");
     kill.arg("KILL").arg("TYPE").arg("normal");
-        suspects: 1000,
     let killer = redis.separate();
     killer.command::<usize>("kill", &kill).await.unwrap();
     worker.pool.resume();

@@ -5,6 +5,7 @@
     reason = "a test panics when something is wrong, and prints its figures"
 )]
 mod backend;
+mod backlog;
 mod bounds;
 mod changes;
 mod client;

@@ -205,6 +205,10 @@ async fn a_server_out_of_reach_is_an_error() {
     let deadline = begun + Duration::from_millis(500);
     let answers = storage.delete("east", &[path], deadline).await;
     assert_unknown(&answers.expect("an answer"), 1, "deadline");
+    println!(
+        "F9 black hole to S3: target given up at the deadline of 500 ms, seen {:.0?}",
+        begun.elapsed()
+    );
     assert!(
         begun.elapsed() < Duration::from_secs(2),
         "{:?}",

@@ -114,7 +114,10 @@ async fn a_silent_server_is_given_up() {
     let error = ping(&db).await.unwrap_err();
     let took = started.elapsed();
     signal("-CONT", pid);
-    println!("a silent server was given up after {took:?}");
+    println!(
+        "F9 PostgreSQL falls silent: target given up 1 s after a statement's limit of {SHORT:.1?}, \
+         seen {took:.1?}"
+    );
     assert!(matches!(error, DbError::Lost { .. }), "{error}");
     assert!(took < SHORT + Duration::from_millis(1500));
     lab.until_gone(pid).await;
