@@ -4,7 +4,7 @@
 CARGO ?= cargo
 FLAGS ?= --locked
 
-.PHONY: help demo test test-death soak lint doc packages bench-gc
+.PHONY: help demo test test-faults test-death soak lint doc packages bench-gc
 
 help: ## Shows this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -19,6 +19,11 @@ demo: packages ## Fills a registry with garbage, collects it through the daemon,
 test: packages ## Runs every test against real servers
 	@[ -d ../shared ] || echo "SKIPPED: ../shared is missing, the tests that compare with it do nothing"
 	$(CARGO) test $(FLAGS) --workspace -- --show-output
+
+test-faults: packages ## Plays every fault of docs/faults.md (QUAYHAND_FAULT_JOBS, QUAYHAND_FAULT_KILLS=200)
+	QUAYHAND_FAULT_JOBS=$${QUAYHAND_FAULT_JOBS:-100000} \
+		QUAYHAND_FAULT_KILLS=$${QUAYHAND_FAULT_KILLS:-50} \
+		CARGO="$(CARGO)" scripts/test-faults $(FLAGS)
 
 test-death: packages ## Kills the program 20 times at each step (QUAYHAND_DEATH_ROUNDS)
 	QUAYHAND_DEATH_ROUNDS=$${QUAYHAND_DEATH_ROUNDS:-20} \

@@ -9,11 +9,13 @@
 //! - `tombs.rs`, `blob_gc.rs`, `hold.rs`: removing objects, and what fences it
 //! - `purge.rs`: what owners deleted
 //! - `help.rs`, `snapshots/`: what the verbs say; `lists.rs`, `migrate.rs`: what they answer
+//! - `clock.rs`: a host whose clock is wrong
 //! - `interruption.rs`: runs that are stopped, killed, or not alone
 
 mod bad_input;
 mod blob_gc;
 mod cleanup;
+mod clock;
 mod drift;
 mod dry_run;
 mod flags;

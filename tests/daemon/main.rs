@@ -5,6 +5,7 @@
 )]
 #![expect(clippy::print_stdout, reason = "tests print the figures they saw")]
 
+mod faults;
 mod idle;
 mod outbox;
 mod process;

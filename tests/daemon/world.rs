@@ -1,7 +1,7 @@
 //! What one test's daemons share: a database with a ledger, a Redis, a folder.
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
@@ -25,7 +25,7 @@ const TABLES: &str = "
     create table ledger (id bigint not null, attempt int not null, pid int not null,
                          at timestamptz not null default clock_timestamp());
     create table work (id bigint not null);
-    create table ticks (job text not null, pid int not null);";
+    create table ticks (job text not null, pid int not null, attempt int not null);";
 
 /// Servers, a database and a folder of one test.
 pub(crate) struct World {
@@ -43,11 +43,22 @@ pub(crate) struct Mark {
     pub(crate) id: i64,
     pub(crate) attempt: i32,
     pub(crate) pid: i32,
+    /// When, in milliseconds since the Unix epoch by the database's clock.
+    pub(crate) at_ms: i64,
 }
 
 impl World {
     /// Makes a world with a Redis that keeps an append-only file.
     pub(crate) async fn new() -> Self {
+        let options = RedisOptions {
+            appendonly: true,
+            ..RedisOptions::default()
+        };
+        Self::with(&options).await
+    }
+
+    /// Makes a world with a Redis of one's own choice.
+    pub(crate) async fn with(options: &RedisOptions) -> Self {
         let postgres = PostgresServer::shared().await.unwrap();
         let template = postgres.template(TEMPLATE, async |url| {
             let db = configure(DbConfig::new(url))?;
@@ -67,11 +78,7 @@ impl World {
             .create_database_from(&database, &template)
             .await
             .unwrap();
-        let options = RedisOptions {
-            appendonly: true,
-            ..RedisOptions::default()
-        };
-        let redis = RedisServer::start_with(&options).await.unwrap();
+        let redis = RedisServer::start_with(options).await.unwrap();
         Self {
             client: Client::new(RedisStore::new(Redis::open(&redis.url()).unwrap())),
             redis,
@@ -100,12 +107,18 @@ impl World {
             limits: BTreeMap::new(),
             timeouts: BTreeMap::new(),
             hurry: false,
+            is_newer: false,
         }
     }
 
     /// The file from which the daemons of this world read their settings.
     pub(crate) fn settings_file(&self) -> PathBuf {
         self.folder.path().join("settings.json")
+    }
+
+    /// The world's folder.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// A new file in the world's folder.
@@ -170,15 +183,18 @@ impl World {
 
     /// Reads the ledger, in the order of the effects.
     pub(crate) async fn marks(&self) -> Vec<Mark> {
-        let rows = self
-            .ledger
-            .query("select id, attempt, pid from ledger order by at", &[]);
+        let rows = self.ledger.query(
+            "select id, attempt, pid, (extract(epoch from at) * 1000)::bigint
+                   from ledger order by at",
+            &[],
+        );
         let rows = rows.await.unwrap();
         rows.iter()
             .map(|row| Mark {
                 id: row.get(0),
                 attempt: row.get(1),
                 pid: row.get(2),
+                at_ms: row.get(3),
             })
             .collect()
     }

@@ -77,7 +77,7 @@ async fn between_the_commit_and_the_queue() {
     daemon.kill();
     world.redis.resume().unwrap();
     let runs = runs_in_the_end(&world).await;
-    println!("kill -9 between commit and enqueue: lost 0, runs {runs}");
+    println!("F1 kill -9 between commit and enqueue: target lost 0, effects 1; seen 0, {runs}");
     assert_eq!(runs, 1);
 }
 
@@ -92,7 +92,7 @@ async fn between_the_queue_and_the_note() {
     daemon.kill();
     drop(held);
     let runs = runs_in_the_end(&world).await;
-    println!("kill -9 between enqueue and note: lost 0, runs {runs}");
+    println!("F1 kill -9 between enqueue and note: target lost 0, effects 1; seen 0, {runs}");
     assert_eq!(runs, 1);
 }
 
@@ -116,7 +116,9 @@ async fn between_the_work_and_the_row() {
     world.ledger.batch_execute(end).await.unwrap();
     drop(held);
     let runs = runs_in_the_end(&world).await;
-    println!("kill -9 between work and removal: lost 0, runs {runs} (a process died)");
+    println!(
+        "F1 kill -9 between work and removal (a process died): target lost 0, effects 2; seen 0, {runs}"
+    );
     assert_eq!(
         runs, 2,
         "nothing but the dead process knew that it was done"
@@ -140,7 +142,7 @@ async fn between_the_row_and_the_queue() {
     let counts = world.client.store().counts(&A).await.unwrap();
     assert_eq!(counts.leased, 1, "the queue was not told");
     let runs = runs_in_the_end(&world).await;
-    println!("kill -9 between removal and finish: lost 0, runs {runs}");
+    println!("F1 kill -9 between removal and finish: target lost 0, effects 1; seen 0, {runs}");
     assert_eq!(runs, 1, "the next attempt finds the row gone");
 }
 
@@ -167,7 +169,8 @@ async fn at_any_time_while_jobs_run() {
     }
     let doubles = doubles(&world.marks().await);
     println!(
-        "{ALL} jobs of the outbox, 5 processes killed: lost 0, twice {} (each where one died)",
+        "F1 5 processes killed over the outbox: target lost 0 of {ALL}; seen 0, twice {} (each where \
+         one died)",
         doubles.len()
     );
     for (id, pids) in doubles {

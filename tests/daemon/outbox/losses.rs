@@ -58,9 +58,10 @@ async fn after_flushall_everything_is_back_within_one_sweep() {
     daemon.stop().await;
     let marks = world.marks().await;
     println!(
-        "FLUSHALL: {ALL} jobs of the outbox and {ALL} derivable ones marked {work:.1?} later, a \
-         long schedule's job {took:.1?} later (target: one sweep of {:?}), lost 0, twice {}",
+        "F6 FLUSHALL under a daemon: target all work back within a sweep of {:.0?}, lost 0 of {}; seen \
+         outbox and derivable {work:.1?}, a schedule's job {took:.1?}, 0 (twice {})",
         sweep(),
+        2 * ALL + 1,
         doubles(&marks).len()
     );
     assert!(took < sweep() + Duration::from_secs(10), "{took:?}");

@@ -38,7 +38,8 @@ async fn term_during_jobs_loses_none_and_spends_no_attempt() {
             .count();
     }
     println!(
-        "TERM during jobs: exit code 0 after {took:.1?}, lost {}, attempts spent {spent}",
+        "F23 TERM during jobs: target exit code 0, lost 0 of 210, attempts spent 0, with 1 s of \
+         patience within 5 s; seen 0, {}, {spent}, {took:.1?}",
         210 - i64::try_from(done + left).unwrap()
     );
     assert_eq!((done + left, spent), (210, 0));
@@ -76,7 +77,7 @@ async fn a_job_that_never_stops_is_dropped_and_goes_back() {
     world.client.enqueue(&Stubborn {}).await.unwrap();
     world.leased(&A, 1).await;
     let took = daemon.stop().await;
-    println!("TERM with a job that never stops: exit code 0 after {took:.1?}");
+    println!("F23 TERM with a job that never stops: target within 10 s, seen {took:.1?}");
     assert!(took < Duration::from_secs(10), "{took:?}");
     let counts = world.store().counts(&A).await.unwrap();
     assert_eq!((counts.leased, counts.ready + counts.dead), (0, 2));
@@ -96,9 +97,9 @@ async fn a_second_term_ends_it_at_once() {
     daemon.signal(Signal::TERM);
     let status = daemon.ended(Duration::from_secs(5)).await;
     println!(
-        "second TERM: exit code {:?} after {:.0?}",
-        status.code(),
-        started.elapsed()
+        "F23 second TERM: target at once, seen {:.0?} (exit code {:?})",
+        started.elapsed(),
+        status.code()
     );
     assert_eq!(status.code(), Some(1));
     let counts = world.store().counts(&A).await.unwrap();

@@ -1,4 +1,4 @@
-//! Every job takes effect, and twice only where its process was killed.
+//! Every job takes effect once; orphans run again. `faults/campaign` is the same with deaths.
 use std::{
     collections::BTreeSet,
     time::{Duration, Instant},
@@ -57,48 +57,6 @@ async fn ten_thousand_jobs_over_three_queues_each_take_effect_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_process_loses_no_job() {
-    let world = World::new().await;
-    let mut settings = world.settings();
-    settings.lease = Duration::from_secs(3);
-    for queue in QUEUES {
-        settings = settings.slots(queue.as_str(), 16);
-    }
-    enqueue_everywhere(&world, 5).await;
-    let mut killed = BTreeSet::new();
-    for marked in [2_000, 5_000] {
-        let mut daemon = world.daemon(&settings).await;
-        world.marked(marked, DEADLINE).await;
-        daemon.kill();
-        killed.insert(daemon.pid());
-    }
-    let daemon = world.daemon(&settings).await;
-    world.marked(ALL, DEADLINE).await;
-    daemon.stop().await;
-    let marks = world.marks().await;
-    let doubles = doubles(&marks);
-    println!(
-        "10,000 jobs, 2 processes killed: enqueued less ledger {}, twice {}",
-        ALL - i64::try_from(
-            marks
-                .iter()
-                .map(|mark| mark.id)
-                .collect::<BTreeSet<_>>()
-                .len()
-        )
-        .unwrap(),
-        doubles.len(),
-    );
-    assert_eq!(world.unfinished().await, 0);
-    for (id, pids) in doubles {
-        assert!(
-            pids.iter().any(|pid| killed.contains(pid)),
-            "job {id} ran twice in {pids:?}"
-        );
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn orphans_of_a_killed_process_are_redone_within_40_s_at_the_default_lease() {
     let world = World::new().await;
     let settings = world.settings().slots("a", 8);
@@ -114,7 +72,10 @@ async fn orphans_of_a_killed_process_are_redone_within_40_s_at_the_default_lease
     let took = killed.elapsed();
     daemon.stop().await;
     let marks = world.marks().await;
-    println!("kill -9 with 8 running jobs, lease 30 s: lost 0, all redone {took:.1?} later");
+    println!(
+        "F2 kill -9 with 8 running jobs, lease 30 s: target redone within 40 s, lost 0; seen \
+         {took:.1?}, 0"
+    );
     assert!(took <= Duration::from_secs(40), "{took:?}");
     assert!(marks.len() == 8 && marks.iter().all(|mark| mark.attempt == 2));
 }

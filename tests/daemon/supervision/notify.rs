@@ -7,7 +7,11 @@ use std::{
 use quayhand_testkit::wait_for;
 use rustix::process::Signal;
 
-use crate::{process::Daemon, testd::kinds::Blocks, world::World};
+use crate::{
+    process::Daemon,
+    testd::kinds::{A, Blocks},
+    world::World,
+};
 
 /// Stands in for systemd.
 struct Manager {
@@ -93,7 +97,39 @@ async fn the_watchdog_hears_nothing_while_the_loops_stand_still() {
         .filter(|(_, text)| text.contains("WATCHDOG=1"));
     let times: Vec<_> = pings.map(|(at, _)| *at).collect();
     let longest = times.windows(2).map(|two| two[1] - two[0]).max().unwrap();
-    println!("all threads blocked for 4 s: the longest silence to systemd was {longest:.1?}");
+    println!(
+        "F24 all threads blocked for 4 s, watchdog 1 s: target silent for more than 3 s, seen \
+         {longest:.1?}"
+    );
     assert!(longest > Duration::from_secs(3), "{longest:?}");
     daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_stands_still_is_killed_in_time_and_ready_again() {
+    let (watchdog, ready_within) = (Duration::from_secs(2), Duration::from_secs(5));
+    let world = World::new().await;
+    let (mut systemd, mut daemon) = managed(&world, watchdog);
+    systemd.hears("READY=1", 0).await;
+    let jobs: Vec<_> = (0..4).map(|id| Blocks { id, ms: 60_000 }).collect();
+    world.client.enqueue_all(&jobs).await.unwrap();
+    world.leased(&A, 4).await;
+    let blocked = Instant::now();
+    wait_for("silence", Duration::from_secs(20), async || {
+        systemd.hear();
+        let heard = systemd.heard.iter().map(|(at, _)| at);
+        (heard.max()?.elapsed() > watchdog).then_some(())
+    })
+    .await;
+    daemon.kill();
+    let (killed, again) = (blocked.elapsed(), Instant::now());
+    let (mut systemd, _daemon) = managed(&world, watchdog);
+    systemd.hears("READY=1", 0).await;
+    let ready = again.elapsed();
+    println!(
+        "F24 all threads blocked, watchdog 2 s: target killed within 3 s, ready again within 5 s; \
+         seen {killed:.1?}, {ready:.1?}"
+    );
+    assert!(killed <= watchdog + Duration::from_secs(1), "{killed:?}");
+    assert!(ready <= ready_within, "{ready:?}");
 }

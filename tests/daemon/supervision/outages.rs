@@ -33,7 +33,8 @@ async fn redis_stopped_and_restarted_ends_no_daemon() {
         .unwrap();
     world.marked(101, Duration::from_mins(1)).await;
     println!(
-        "Redis stopped and restarted: 0 daemons ended, they answer after {answered:.1?}, all 101 jobs done after {:.1?}",
+        "F5 Redis killed under two daemons: target daemons ended 0, again at work within 5 s; seen 0, \
+         {answered:.1?} (all 101 jobs done after {:.1?})",
         back.elapsed()
     );
     for daemon in &mut daemons {
@@ -65,7 +66,7 @@ async fn a_redis_that_hangs_ends_no_daemon() {
     world.client.enqueue(&MarkA { id: 1, ms: 0 }).await.unwrap();
     world.marked(1, Duration::from_secs(10)).await;
     println!(
-        "Redis hung and goes on: a job ran {:.1?} later",
+        "F9 Redis hung under a daemon: target a job within 10 s of its return, seen {:.1?}",
         back.elapsed()
     );
     assert!(daemon.is_running());

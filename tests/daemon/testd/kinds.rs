@@ -9,15 +9,15 @@ use super::TestCtx;
 /// The queue of [`MarkA`] and of all kinds that misbehave.
 pub(crate) const A: Queue = Queue::new("a");
 /// The queue of [`MarkB`].
-const B: Queue = Queue::new("b");
+pub(crate) const B: Queue = Queue::new("b");
 /// The queue of [`MarkC`].
-const C: Queue = Queue::new("c");
+pub(crate) const C: Queue = Queue::new("c");
 /// The queue of [`Ticked`] and [`Sweep`].
 pub(crate) const TICKS: Queue = Queue::new("ticks");
 /// Every queue of jobs that are enqueued by tests.
 pub(crate) const QUEUES: [Queue; 3] = [A, B, C];
 
-const IMPATIENT: Policy = Policy {
+pub(super) const IMPATIENT: Policy = Policy {
     backoff: Backoff {
         first: Duration::from_millis(100),
         longest: Duration::from_secs(1),
@@ -44,7 +44,7 @@ pub(crate) fn registry() -> Registry<TestCtx> {
 }
 
 /// Writes the effect of an attempt.
-async fn mark(ctx: &TestCtx, id: i64) -> Result<(), tokio_postgres::Error> {
+pub(super) async fn mark(ctx: &TestCtx, id: i64) -> Result<(), tokio_postgres::Error> {
     let pid = i32::try_from(std::process::id()).unwrap();
     let row = "insert into ledger (id, attempt, pid) values ($1, $2, $3)";
     ctx.ledger.execute(row, &[&id, &ctx.attempt, &pid]).await?;
@@ -215,8 +215,10 @@ impl Job<TestCtx> for Ticked {
 
     async fn run(&self, ctx: &TestCtx) -> Result<Done, JobError> {
         let pid = i32::try_from(std::process::id()).unwrap();
-        let row = "insert into ticks (job, pid) values ($1, $2)";
-        ctx.ledger.execute(row, &[&ctx.id, &pid]).await?;
+        let row = "insert into ticks (job, pid, attempt) values ($1, $2, $3)";
+        ctx.ledger
+            .execute(row, &[&ctx.id, &pid, &ctx.attempt])
+            .await?;
         Ok(Done::default())
     }
 

@@ -2,6 +2,7 @@
 //!
 //! The test binary runs itself: [`entry`] is a test that, told so by an environment variable,
 //! becomes the daemon.
+pub(crate) mod faulty;
 pub(crate) mod kinds;
 pub(crate) mod settings;
 
@@ -46,6 +47,7 @@ pub(crate) struct TestCtx {
 impl JobContext for TestCtx {
     fn for_attempt(&self, envelope: &Envelope, stop: CancellationToken) -> Self {
         let attempt = i32::try_from(envelope.attempt).unwrap();
+        faulty::end_the_worker_where_asked(envelope);
         Self {
             attempt,
             id: envelope.id.clone(),
@@ -116,7 +118,7 @@ async fn parts(path: PathBuf, telemetry: Telemetry) -> Result<Parts<TestCtx>, St
         })
     };
     Ok(Parts {
-        registry: kinds::registry(),
+        registry: faulty::add_to(kinds::registry(), settings.is_newer),
         base,
         client,
         db: configure(DbConfig::new(&settings.database_url))?,

@@ -22,6 +22,8 @@ pub(crate) struct Settings {
     pub(crate) timeouts: BTreeMap<String, Duration>,
     /// Jobs do not take the time they are told to.
     pub(crate) hurry: bool,
+    /// The daemon is of the next release: it knows a kind in a newer version.
+    pub(crate) is_newer: bool,
 }
 
 impl Settings {
