@@ -169,7 +169,9 @@ async fn f8_redis_is_full() {
     plant.ledger.wait_for_len(BACKLOG).await;
     plant.beside.wait_for_counts([0; 4]).await;
     let refusals = refusals(&server).await;
-    println!("F8 calls refused while Redis is full: target at most one a second, seen {refusals:.1}");
+    println!(
+        "F8 calls refused while Redis is full: target at most one a second, seen {refusals:.1}"
+    );
     assert!(refusals <= 1.0, "{refusals}");
     let _ok: String = say(&server.url(), &words("CONFIG SET maxmemory 0")).await;
     plant.close("F8 full", Instant::now()).await;
