@@ -52,7 +52,7 @@ impl Job<Ctx> for BlobGc {
     const ABOUT: &'static str = "Removes objects from storage whose last database row is gone";
     const QUEUE: Queue = queues::GC;
     const SOURCE: Source = Source::Derivable;
-    const POLICY: Policy = Policy::DEFAULT
+    const POLICY: Policy = USUAL
         .timeout(Duration::from_mins(10))
         .unique_for(Duration::from_hours(1));
     const SCHEDULE: Option<Schedule> = Some(Schedule::Every(Duration::from_mins(1)));

@@ -1,5 +1,6 @@
 //! What a job is given to work with.
 use std::{
+    fmt,
     io::{self, Write},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -86,6 +87,16 @@ pub struct Step<'a> {
     pub handled: u64,
     /// How much there was at the start; 0 when nobody counted.
     pub total: u64,
+}
+
+/// In words, for whoever asks about a job that runs.
+impl fmt::Display for Step<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.handled, self.total) {
+            (_, 0) => write!(f, "{}", self.done),
+            (handled, total) => write!(f, "{handled} of {total}: {}", self.done),
+        }
+    }
 }
 
 impl Progress {

@@ -21,7 +21,7 @@ impl Job<Ctx> for ExpiredTokens {
     const ABOUT: &'static str = "Deletes application tokens that expired some time ago";
     const QUEUE: Queue = queues::DEFAULT;
     const SOURCE: Source = Source::Derivable;
-    const POLICY: Policy = Policy::DEFAULT
+    const POLICY: Policy = USUAL
         .timeout(Duration::from_mins(10))
         .unique_for(Duration::from_hours(1));
     const SCHEDULE: Option<Schedule> = Some(Schedule::Every(Duration::from_hours(1)));

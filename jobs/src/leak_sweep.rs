@@ -33,7 +33,7 @@ impl Job<Ctx> for LeakSweep {
     const QUEUE: Queue = queues::GC;
     const SOURCE: Source = Source::Derivable;
     // It lists all of storage, page by page.
-    const POLICY: Policy = Policy::DEFAULT
+    const POLICY: Policy = USUAL
         .timeout(Duration::from_hours(12))
         .unique_for(Duration::from_hours(24));
     const SCHEDULE: Option<Schedule> = Some(Schedule::Every(Duration::from_hours(24)));

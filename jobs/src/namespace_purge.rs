@@ -32,7 +32,7 @@ impl Job<Ctx> for NamespacePurge {
     const ABOUT: &'static str = "Deletes everything of deleted users and organizations";
     const QUEUE: Queue = queues::GC;
     const SOURCE: Source = Source::Derivable;
-    const POLICY: Policy = Policy::DEFAULT
+    const POLICY: Policy = USUAL
         .timeout(Duration::from_hours(1))
         .unique_for(Duration::from_hours(2));
 

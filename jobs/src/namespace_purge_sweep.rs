@@ -24,7 +24,7 @@ impl Job<Ctx> for NamespacePurgeSweep {
     const ABOUT: &'static str = "Finds deleted namespaces and enqueues `namespace_purge` for them";
     const QUEUE: Queue = queues::DEFAULT;
     const SOURCE: Source = Source::Derivable;
-    const POLICY: Policy = Policy::DEFAULT.unique_for(Duration::from_mins(10));
+    const POLICY: Policy = USUAL.unique_for(Duration::from_mins(10));
     const SCHEDULE: Option<Schedule> = Some(Schedule::Every(Duration::from_mins(1)));
 
     async fn run(&self, ctx: &Ctx) -> Result<Done, JobError> {

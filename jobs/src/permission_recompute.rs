@@ -50,7 +50,7 @@ impl Job<Ctx> for PermissionRecompute {
         "Computes effective roles from grants and teams, and writes what differs";
     const QUEUE: Queue = queues::DEFAULT;
     const SOURCE: Source = Source::Derivable;
-    const POLICY: Policy = Policy::DEFAULT.timeout(Duration::from_hours(1));
+    const POLICY: Policy = USUAL.timeout(Duration::from_hours(1));
     const SCHEDULE: Option<Schedule> = Some(Schedule::Every(Duration::from_hours(1)));
 
     async fn run(&self, ctx: &Ctx) -> Result<Done, JobError> {

@@ -7,3 +7,6 @@ pub(crate) use quayhand_queue::{Done, Job, JobError, Policy, Queue, Schedule, So
 pub(crate) use serde::{Deserialize, Serialize};
 
 pub(crate) use crate::{Ctx, queues};
+
+/// What every kind's policy begins with: records of its attempts are kept for a day.
+pub(crate) const USUAL: Policy = Policy::DEFAULT.keep_for(Duration::from_hours(24));

@@ -31,7 +31,7 @@ impl Job<Ctx> for RepositoryPurge {
     const ABOUT: &'static str = "Deletes everything of repositories that are marked for deletion";
     const QUEUE: Queue = queues::GC;
     const SOURCE: Source = Source::Derivable;
-    const POLICY: Policy = Policy::DEFAULT
+    const POLICY: Policy = USUAL
         .timeout(Duration::from_hours(1))
         .unique_for(Duration::from_hours(2));
 

@@ -34,7 +34,7 @@ impl Job<Ctx> for TagExpiry {
         "Deletes tags past their recovery window, and the manifests and blobs only they held";
     const QUEUE: Queue = queues::GC;
     const SOURCE: Source = Source::Derivable;
-    const POLICY: Policy = Policy::DEFAULT
+    const POLICY: Policy = USUAL
         .timeout(Duration::from_mins(10))
         .unique_for(Duration::from_hours(1));
 

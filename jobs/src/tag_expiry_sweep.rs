@@ -26,7 +26,7 @@ impl Job<Ctx> for TagExpirySweep {
     const ABOUT: &'static str = "Finds repositories with garbage and enqueues `tag_expiry` for them";
     const QUEUE: Queue = queues::DEFAULT;
     const SOURCE: Source = Source::Derivable;
-    const POLICY: Policy = Policy::DEFAULT.unique_for(Duration::from_mins(10));
+    const POLICY: Policy = USUAL.unique_for(Duration::from_mins(10));
     const SCHEDULE: Option<Schedule> = Some(Schedule::Every(Duration::from_mins(1)));
 
     async fn run(&self, ctx: &Ctx) -> Result<Done, JobError> {

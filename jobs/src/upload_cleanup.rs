@@ -47,7 +47,7 @@ impl Job<Ctx> for UploadCleanup {
     const QUEUE: Queue = queues::DEFAULT;
     const SOURCE: Source = Source::Derivable;
     // Well inside the lock, which nobody renews.
-    const POLICY: Policy = Policy::DEFAULT
+    const POLICY: Policy = USUAL
         .timeout(Duration::from_mins(15))
         .unique_for(Duration::from_hours(1));
     const SCHEDULE: Option<Schedule> = Some(Schedule::Every(Duration::from_hours(1)));

@@ -16,7 +16,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::Instrument as _;
 
 use super::{
-    JobContext,
+    JobContext, lines,
     origin::{Books, Origin},
     report::{self, Summary},
     running::{RunningJob, RunningJobs},
@@ -136,6 +136,7 @@ impl<C: JobContext> Attempts<C> {
             job.queue = %queue,
             job.tenant = envelope.tenant,
         );
+        lines::take_down(&span, &notes);
         let _entered = self.running.enter(RunningJob::starting(queue, &envelope));
         let attempt = self.run_for_row(envelope, cancelled, notes);
         attempt.instrument(span).await
@@ -174,7 +175,7 @@ impl<C: JobContext> Attempts<C> {
         let (policy, kind, attempt) = (self.policy_of(entry), entry.kind, envelope.attempt);
         let started = Instant::now();
         let stop = cancelled.child_token();
-        let work = self.spawn(envelope, &stop);
+        let work = self.spawn(envelope, &stop, &notes);
         let ended = self.watch(work, &policy, &stop, &cancelled).await;
         let (summary, outcome) = decide(ended, &policy, attempt);
         let summary = match summary {
@@ -185,9 +186,9 @@ impl<C: JobContext> Attempts<C> {
         outcome
     }
 
-    fn spawn(&self, envelope: Envelope, stop: &CancellationToken) -> Work {
+    fn spawn(&self, envelope: Envelope, stop: &CancellationToken, notes: &Notes) -> Work {
         let base = self.base.read().unwrap_or_else(PoisonError::into_inner);
-        let ctx = Arc::new(base.for_attempt(&envelope, stop.clone()));
+        let ctx = Arc::new(base.for_attempt(&envelope, stop.clone(), notes));
         drop(base);
         let registry = Arc::clone(&self.registry);
         let work = async move {

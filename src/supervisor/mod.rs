@@ -10,6 +10,7 @@ mod attempt;
 mod drift;
 mod dump;
 mod durability;
+mod lines;
 mod origin;
 mod outage;
 mod patience;
@@ -33,9 +34,9 @@ mod watches;
 use std::{collections::BTreeSet, error::Error, sync::Arc, thread};
 
 use futures::Stream;
-use quayhand_jobs::{Ctx, Gate, Locking};
+use quayhand_jobs::{Ctx, Gate, Locking, Progress};
 use quayhand_model::Db;
-use quayhand_queue::{Client, Envelope, Queue, Registry};
+use quayhand_queue::{Client, Envelope, Notes, Queue, Registry};
 use tokio_util::sync::CancellationToken;
 
 pub use origin::note_cancelled;
@@ -52,9 +53,9 @@ const MOST_THREADS: usize = 4;
 /// What the jobs of a registry are given, as far as the supervisor needs to know.
 pub trait JobContext: Clone + Send + Sync + 'static {
     /// Returns the context of one attempt at the job in `envelope`, which must stop when `stop` is
-    /// cancelled.
+    /// cancelled, and says in `notes` how far it is.
     #[must_use]
-    fn for_attempt(&self, envelope: &Envelope, stop: CancellationToken) -> Self;
+    fn for_attempt(&self, envelope: &Envelope, stop: CancellationToken, notes: &Notes) -> Self;
 
     /// Lists the locks that jobs of this process hold now, for the dump.
     fn locks(&self) -> Vec<String> {
@@ -63,11 +64,14 @@ pub trait JobContext: Clone + Send + Sync + 'static {
 }
 
 impl JobContext for Ctx {
-    fn for_attempt(&self, _: &Envelope, stop: CancellationToken) -> Self {
-        Self {
+    fn for_attempt(&self, _: &Envelope, stop: CancellationToken, notes: &Notes) -> Self {
+        let mut ctx = Self {
             stop,
             ..self.clone()
-        }
+        };
+        let notes = notes.clone();
+        ctx.options.progress = Progress::new(move |step| notes.progress(&step.to_string()));
+        ctx
     }
 
     fn locks(&self) -> Vec<String> {

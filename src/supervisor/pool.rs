@@ -166,7 +166,8 @@ mod tests {
     use std::time::Duration;
 
     use quayhand_queue::{
-        Client, Counts, Done, Envelope, Job, JobError, MemoryStore, Placement, Registry, Source,
+        Client, Counts, Done, Envelope, Job, JobError, MemoryStore, Notes, Placement, Registry,
+        Source,
     };
     use quayhand_testkit::wait_for;
     use serde::{Deserialize, Serialize};
@@ -180,7 +181,7 @@ mod tests {
     struct Fragile;
 
     impl JobContext for Fragile {
-        fn for_attempt(&self, envelope: &Envelope, _: CancellationToken) -> Self {
+        fn for_attempt(&self, envelope: &Envelope, _: CancellationToken, _: &Notes) -> Self {
             assert_ne!(envelope.tenant, "poison", "a worker dies on purpose");
             self.clone()
         }

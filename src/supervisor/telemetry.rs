@@ -15,6 +15,7 @@ use tracing_subscriber::{
     util::{SubscriberInitExt as _, TryInitError},
 };
 
+use super::lines;
 use crate::config::{Log, LogFormat, LogLevel};
 
 /// Replaces the configured level by directives such as `info,quayhand_queue=debug`.
@@ -61,9 +62,11 @@ impl Telemetry {
     /// [`TelemetryError::Filter`] and [`TelemetryError::Twice`].
     pub fn init(log: Log) -> Result<Self, TelemetryError> {
         let (filter, handle) = reload::Layer::new(filter(log.level)?);
-        let registry = tracing_subscriber::registry().with(filter);
         let sink = sink(log.format, journal_is_stderr(), io::stderr().is_terminal());
-        registry.with(layer(sink)).try_init()?;
+        // The level is that of the log alone: records of attempts have their lines at any.
+        let log = layer(sink).with_filter(filter);
+        let registry = tracing_subscriber::registry().with(log);
+        registry.with(lines::layer()).try_init()?;
         std::panic::set_hook(Box::new(log_panic));
         Ok(Self { filter: handle })
     }

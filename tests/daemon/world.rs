@@ -106,6 +106,7 @@ impl World {
             relay_interval: LONG_TICK,
             limits: BTreeMap::new(),
             timeouts: BTreeMap::new(),
+            log_level: "info".to_owned(),
             hurry: false,
             is_newer: false,
         }

@@ -52,7 +52,8 @@ pub use settle::{Outcome, REFUSED_PAUSE};
 pub use store::{
     About, BadTarget, Cancelled, Counts, Ending, Fetch, Fetched, Filter, Finish, Kept,
     LARGEST_BATCH, LONGEST_DEATH, LONGEST_WAIT, Lease, MOST_CRASHES, MOST_DEAD, MOST_KEPT,
-    MOST_LINES, MOST_PAUSES, MOST_RECORDS, NewJob, Note, Page, Pause, Progress, Receipt, Record,
-    Renewed, SeenWorker, Shown, Span, State, Store, TakenJob, Target, Why, WorkerId,
+    MOST_LINES, MOST_PAUSES, MOST_RECORDS, NewJob, Note, Page, PastAttempt, Pause, Progress,
+    Receipt, Record, Renewed, SeenWorker, Shown, Span, State, Store, TakenJob, Target, Why,
+    WorkerId,
 };
 pub use unique::{Unique, UniqueMode};

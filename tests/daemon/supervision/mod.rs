@@ -7,5 +7,6 @@ mod notify;
 mod orders;
 mod outages;
 mod policies;
+mod records;
 mod start;
 mod ticks;

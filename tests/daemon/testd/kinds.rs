@@ -41,6 +41,7 @@ pub(crate) fn registry() -> Registry<TestCtx> {
         .with::<Sweep>()
         .with::<Hopeless>()
         .with::<Killer>()
+        .with::<Talks>()
 }
 
 /// Writes the effect of an attempt.
@@ -283,5 +284,24 @@ impl Job<TestCtx> for Killer {
     async fn run(&self, ctx: &TestCtx) -> Result<Done, JobError> {
         mark(ctx, self.id).await?;
         std::process::abort()
+    }
+}
+
+/// Says how far it is and what it meets, and waits until it is told to stop.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Talks {}
+
+impl Job<TestCtx> for Talks {
+    kind!("talks", IMPATIENT.keep_for(Duration::from_hours(1)));
+
+    async fn run(&self, ctx: &TestCtx) -> Result<Done, JobError> {
+        ctx.notes.progress("half");
+        // As a job of ours would: this crate has another name.
+        tracing::debug!(target: "quayhand_jobs", "nobody is to hear this");
+        tracing::warn!(target: "quayhand_jobs", object = 17, "an object is missing");
+        if !ctx.hurry {
+            ctx.stop.cancelled().await;
+        }
+        Ok(Done::default().count("words", 2))
     }
 }

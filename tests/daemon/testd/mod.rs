@@ -17,7 +17,7 @@ use quayhand::{
 };
 use quayhand_jobs::Gate;
 use quayhand_model::{DbConfig, configure};
-use quayhand_queue::{Client, Envelope, KeyBy, Policy, Redis, RedisStore, Schedule};
+use quayhand_queue::{Client, Envelope, KeyBy, Notes, Policy, Redis, RedisStore, Schedule};
 use tokio_util::sync::CancellationToken;
 
 use settings::Settings;
@@ -41,17 +41,19 @@ pub(crate) struct TestCtx {
     pub(crate) attempt: i32,
     pub(crate) id: String,
     pub(crate) stop: CancellationToken,
+    pub(crate) notes: Notes,
     pub(crate) hurry: bool,
 }
 
 impl JobContext for TestCtx {
-    fn for_attempt(&self, envelope: &Envelope, stop: CancellationToken) -> Self {
+    fn for_attempt(&self, envelope: &Envelope, stop: CancellationToken, notes: &Notes) -> Self {
         let attempt = i32::try_from(envelope.attempt).unwrap();
         faulty::end_the_worker_where_asked(envelope);
         Self {
             attempt,
             id: envelope.id.clone(),
             stop,
+            notes: notes.clone(),
             ..self.clone()
         }
     }
@@ -73,9 +75,13 @@ fn entry() {
 }
 
 async fn run(path: PathBuf) -> Exit {
+    let level = match &*Settings::read(&path).unwrap().log_level {
+        "error" => LogLevel::Error,
+        _ => LogLevel::Info,
+    };
     let log = Log {
         format: LogFormat::Json,
-        level: LogLevel::Info,
+        level,
     };
     let telemetry = Telemetry::init(log).unwrap();
     let signals = Signals::install().unwrap();
@@ -101,6 +107,7 @@ async fn parts(path: PathBuf, telemetry: Telemetry) -> Result<Parts<TestCtx>, St
         attempt: 0,
         id: String::new(),
         stop: CancellationToken::new(),
+        notes: Notes::default(),
         hurry: settings.hurry,
     };
     let reloaded = base.clone();

@@ -20,6 +20,8 @@ pub(crate) struct Settings {
     pub(crate) limits: BTreeMap<String, u32>,
     /// How long an attempt of a kind may take, instead of what the kind says.
     pub(crate) timeouts: BTreeMap<String, Duration>,
+    /// Level of the log, by the word of the configuration.
+    pub(crate) log_level: String,
     /// Jobs do not take the time they are told to.
     pub(crate) hurry: bool,
     /// The daemon is of the next release: it knows a kind in a newer version.

@@ -182,6 +182,7 @@ impl Fetcher {
             worker: pool.worker.clone(),
             attempt: envelope.attempt,
             notes: notes.clone(),
+            since: Instant::now(),
             keep_for,
         });
         Ticket {

@@ -1,5 +1,8 @@
 //! A job in the hands of this process, from its fetch to its finish.
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio_util::sync::CancellationToken;
 
@@ -52,6 +55,8 @@ pub(super) struct Keeping {
     pub(super) worker: WorkerId,
     pub(super) attempt: u32,
     pub(super) notes: Notes,
+    /// When the job was taken.
+    pub(super) since: Instant,
     pub(super) keep_for: Duration,
 }
 
@@ -60,6 +65,7 @@ impl Keeping {
         let lines = self.notes.lines();
         Kept {
             record: Record::of(outcome, self.attempt, &self.worker, lines),
+            took: self.since.elapsed(),
             keep_for: self.keep_for,
         }
     }

@@ -160,7 +160,7 @@ impl RedisStore {
                     .arg(ms(delay))
                     .arg(kept(text));
                 let (keep_for, record) = match &finish.kept {
-                    Some(kept) => (kept.keep_for, serde_json::to_string(&kept.record).ok()),
+                    Some(kept) => (kept.keep_for, kept.written()),
                     None => (Duration::ZERO, None),
                 };
                 call.arg(ms(keep_for)).arg(record.unwrap_or_default());

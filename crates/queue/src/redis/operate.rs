@@ -5,8 +5,8 @@ use redis::Value;
 
 use super::{Answer, Envelope, Keys, RedisStore, Verb};
 use crate::{
-    About, Cancelled, Filter, LARGEST_BATCH, Note, Page, Pause, Progress, Queue, QueueError,
-    Record, SeenWorker, Shown, State, Target, Why, WorkerId,
+    About, Cancelled, Filter, LARGEST_BATCH, Note, Page, PastAttempt, Pause, Progress, Queue,
+    QueueError, SeenWorker, Shown, State, Target, Why, WorkerId,
     settle::cut,
     store::{Facts, LONGEST_LINE_BYTES},
 };
@@ -226,7 +226,11 @@ impl RedisStore {
         Ok(held)
     }
 
-    pub(crate) async fn history(&self, queue: &Queue, id: &str) -> Result<Vec<Record>, QueueError> {
+    pub(crate) async fn history(
+        &self,
+        queue: &Queue,
+        id: &str,
+    ) -> Result<Vec<PastAttempt>, QueueError> {
         let mut command = redis::cmd("LRANGE");
         let key = Keys::of(queue).named(&format!("history:{id}"));
         command.arg(key).arg(0).arg(-1);

@@ -1,7 +1,7 @@
 //! What workers tell of themselves and of their attempts.
 use serde::{Deserialize, Serialize};
 
-use crate::{Done, Lease, Outcome, WorkerId, settle::kept};
+use crate::{Done, Kept, Lease, Outcome, WorkerId, settle::kept};
 
 /// Longest log that is kept of one attempt, in lines.
 pub const MOST_LINES: usize = 20;
@@ -90,6 +90,79 @@ pub struct Record {
     /// Its last log lines, at most 20, the newest last.
     #[serde(default)]
     pub lines: Vec<String>,
+}
+
+/// An attempt that ended, as operators see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastAttempt {
+    /// When it ended, in milliseconds since the Unix epoch by the store's clock.
+    #[serde(default)]
+    pub at_ms: u64,
+    /// How long it took, in ms; `None` when nobody ran it, and from the store in memory.
+    #[serde(default)]
+    pub took_ms: Option<u64>,
+    /// How it ended.
+    pub outcome: Ending,
+    /// Which attempt it was; 0 for a job that was cancelled.
+    #[serde(default)]
+    pub attempt: u32,
+    /// Who ran it; empty when nobody did.
+    #[serde(default)]
+    pub worker: String,
+    /// What was done, or what went wrong.
+    #[serde(default)]
+    pub text: String,
+    /// Its last log lines, the newest last.
+    #[serde(default)]
+    pub lines: Vec<String>,
+}
+
+impl From<Record> for PastAttempt {
+    fn from(record: Record) -> Self {
+        Self {
+            at_ms: record.at_ms,
+            took_ms: None,
+            outcome: record.outcome,
+            attempt: record.attempt,
+            worker: record.worker,
+            text: record.text,
+            lines: record.lines,
+        }
+    }
+}
+
+impl Ending {
+    /// Returns its name, for people and JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Retry => "retry",
+            Self::Dead => "dead",
+            Self::Snooze => "snooze",
+            Self::GiveBack => "give_back",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// A record as it is written; the store adds when.
+#[derive(Serialize)]
+struct Written<'a> {
+    #[serde(flatten)]
+    record: &'a Record,
+    took_ms: u64,
+}
+
+impl Kept {
+    /// Writes the record as JSON.
+    pub(crate) fn written(&self) -> Option<String> {
+        let written = Written {
+            record: &self.record,
+            took_ms: crate::redis::ms(self.took),
+        };
+        serde_json::to_string(&written).ok()
+    }
 }
 
 impl Record {

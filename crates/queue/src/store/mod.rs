@@ -14,7 +14,9 @@ use std::time::Duration;
 pub(crate) use control::LONGEST_NOTE_BYTES;
 pub use control::{BadTarget, Cancelled, Filter, Note, Page, Pause, Renewed, Target};
 pub(crate) use hosts::LONGEST_LINE_BYTES;
-pub use hosts::{About, Ending, MOST_KEPT, MOST_LINES, MOST_RECORDS, Progress, Record, SeenWorker};
+pub use hosts::{
+    About, Ending, MOST_KEPT, MOST_LINES, MOST_RECORDS, PastAttempt, Progress, Record, SeenWorker,
+};
 pub use types::{
     Counts, Fetch, Fetched, Finish, Kept, Lease, NewJob, Receipt, Shown, State, TakenJob, WorkerId,
 };

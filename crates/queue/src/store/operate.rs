@@ -1,7 +1,7 @@
 //! The verbs by which operators steer a queue and look into it.
 use super::{
-    About, Cancelled, Filter, Note, Page, Pause, Progress, Record, SeenWorker, Store, Target, Why,
-    WorkerId,
+    About, Cancelled, Filter, Note, Page, PastAttempt, Pause, Progress, SeenWorker, Store, Target,
+    Why, WorkerId,
 };
 use crate::{LARGEST_BATCH, Queue, QueueError};
 
@@ -208,10 +208,13 @@ impl Store {
     /// # Errors
     ///
     /// When Redis fails.
-    pub async fn history(&self, queue: &Queue, id: &str) -> Result<Vec<Record>, QueueError> {
+    pub async fn history(&self, queue: &Queue, id: &str) -> Result<Vec<PastAttempt>, QueueError> {
         match self {
             Self::Redis(store) => store.history(queue, id).await,
-            Self::Memory(store) => Ok(store.history(queue, id)),
+            Self::Memory(store) => {
+                let records = store.history(queue, id);
+                Ok(records.into_iter().map(PastAttempt::from).collect())
+            }
         }
     }
 

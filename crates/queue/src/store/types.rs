@@ -164,6 +164,8 @@ pub struct Finish {
 pub struct Kept {
     /// How the attempt went.
     pub record: Record,
+    /// How long the attempt took.
+    pub took: Duration,
     /// How long it is kept at most.
     pub keep_for: Duration,
 }

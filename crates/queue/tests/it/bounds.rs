@@ -55,7 +55,12 @@ fn kept(lease: quayhand_queue::Lease, outcome: Outcome, keep_for: Duration) -> F
         text: String::new(),
         lines: vec!["x".to_owned()],
     };
-    let kept = Some(Kept { record, keep_for });
+    let took = Duration::ZERO;
+    let kept = Some(Kept {
+        record,
+        took,
+        keep_for,
+    });
     Finish {
         lease,
         outcome,

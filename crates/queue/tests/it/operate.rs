@@ -364,6 +364,7 @@ async fn records_of_attempts_are_kept_and_shown(desk: Desk) {
             },
             kept: Some(Kept {
                 record,
+                took: Duration::from_millis(1500),
                 keep_for: LONG_LEASE,
             }),
         };
