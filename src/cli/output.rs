@@ -29,11 +29,14 @@ pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
     line(&text)
 }
 
+/// Characters of a cell that are shown; anybody may have written a text of any length.
+const LONGEST_CELL: usize = 200;
+
 /// Prints rows under their headings, every column as wide as its widest cell.
 pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) -> Result<(), Failure> {
     let rows: Vec<Vec<_>> = rows
         .iter()
-        .map(|row| row.iter().map(|cell| plain(cell)).collect())
+        .map(|row| row.iter().map(|cell| shortened(&plain(cell))).collect())
         .collect();
     let mut widths: Vec<_> = headings.iter().map(|text| text.chars().count()).collect();
     for row in &rows {
@@ -59,6 +62,14 @@ pub(crate) fn plain(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
+/// Cuts a text to what a cell shows; the mark says that there was more.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_CELL) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]),
+    }
+}
+
 fn spaced(cells: &[String], widths: &[usize]) -> String {
     let padded = cells
         .iter()
@@ -78,12 +89,18 @@ fn written(outcome: io::Result<()>) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::{plain, spaced};
+    use super::{plain, shortened, spaced};
 
     #[test]
     fn a_text_cannot_forge_a_line_or_move_the_cursor() {
         assert_eq!(plain("a\nb\u{1b}[2Jc\u{2028}"), "a\\nb\\u{1b}[2Jc\\u{2028}");
         assert_eq!(plain("Käse ≠ cheese"), "Käse ≠ cheese");
+    }
+
+    #[test]
+    fn a_cell_of_any_length_is_cut() {
+        assert_eq!(shortened(&"ä".repeat(200)), "ä".repeat(200));
+        assert_eq!(shortened(&"ä".repeat(70_000)), "ä".repeat(200) + "…");
     }
 
     #[test]
