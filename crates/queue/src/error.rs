@@ -74,6 +74,9 @@ pub enum QueueError {
         /// The queue's name.
         queue: crate::Queue,
     },
+    /// What was to be paused is nothing that can be.
+    #[error(transparent)]
+    Target(#[from] crate::BadTarget),
     /// The job cannot be written as JSON, or is no JSON.
     #[error("the payload of a job `{kind}` is not usable as JSON")]
     Payload {

@@ -56,10 +56,10 @@ impl RedisStore {
             self.redis.at(queue).command("pauses", &command).await?;
         let mut pauses: Vec<Pause> = found
             .iter()
-            .filter_map(|(name, note)| {
-                let target = name.parse().ok()?;
-                let note = Note::read(note);
-                Some(Pause { target, note })
+            .map(|(name, note)| Pause {
+                // What was written by others is shown as well: it may hold jobs back.
+                target: name.parse().unwrap_or_else(|_| Target::Other(name.clone())),
+                note: Note::read(note),
             })
             .collect();
         pauses.sort_by(|a, b| a.target.cmp(&b.target));

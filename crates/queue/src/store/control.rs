@@ -3,12 +3,16 @@ use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Shown, State};
+use crate::{LONGEST_FIELD_BYTES, Shown, State};
 
 /// Longest text of a name, of who did something or why, that is kept, in bytes.
 pub(crate) const LONGEST_NOTE_BYTES: usize = 512;
 
-/// What of a queue is paused. As text: `queue`, `kind:<kind>`, `tenant:<tenant>`.
+/// Longest text of what is paused: the longest word before the longest field, in bytes.
+const LONGEST_TARGET_BYTES: usize = "tenant:".len() + LONGEST_FIELD_BYTES;
+
+/// What of a queue is paused. As text: `queue`, `kind:<kind>`, `tenant:<tenant>`. To be made by
+/// [`Self::kind`] and [`Self::tenant`], which check the name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Target {
     /// All of it.
@@ -17,12 +21,42 @@ pub enum Target {
     Kind(String),
     /// The jobs of one tenant.
     Tenant(String),
+    /// Something else that stands among the pauses, as its text: shown and lifted, never made.
+    Other(String),
 }
 
 /// Says that a text names nothing that can be paused.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` cannot be paused; write `queue`, `kind:<kind>` or `tenant:<tenant>`")]
+#[error(
+    "`{0}` cannot be paused; write `queue`, `kind:<kind>` or `tenant:<tenant>`, the name being of 1 \
+     to {LONGEST_FIELD_BYTES} bytes"
+)]
 pub struct BadTarget(String);
+
+impl Target {
+    /// Names the jobs of one kind.
+    ///
+    /// # Errors
+    ///
+    /// A name that is empty or longer than that of any job.
+    pub fn kind(kind: &str) -> Result<Self, BadTarget> {
+        Self::Kind(kind.to_owned()).checked()
+    }
+
+    /// Names the jobs of one tenant. Those that are nobody's cannot be paused by themselves.
+    ///
+    /// # Errors
+    ///
+    /// A name that is empty or longer than that of any tenant.
+    pub fn tenant(tenant: &str) -> Result<Self, BadTarget> {
+        Self::Tenant(tenant.to_owned()).checked()
+    }
+
+    /// Returns itself if it is something that can be paused.
+    pub(crate) fn checked(&self) -> Result<Self, BadTarget> {
+        self.to_string().parse()
+    }
+}
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -30,6 +64,7 @@ impl fmt::Display for Target {
             Self::Queue => f.write_str("queue"),
             Self::Kind(kind) => write!(f, "kind:{kind}"),
             Self::Tenant(tenant) => write!(f, "tenant:{tenant}"),
+            Self::Other(text) => f.write_str(text),
         }
     }
 }
@@ -38,14 +73,16 @@ impl FromStr for Target {
     type Err = BadTarget;
 
     fn from_str(text: &str) -> Result<Self, BadTarget> {
-        if text.len() > LONGEST_NOTE_BYTES {
-            return Err(BadTarget(crate::settle::kept(text).to_owned()));
+        let bad = || BadTarget(crate::settle::cut(text, LONGEST_TARGET_BYTES).to_owned());
+        if text.len() > LONGEST_TARGET_BYTES {
+            return Err(bad());
         }
         match text.split_once(':') {
             None if text == "queue" => Ok(Self::Queue),
-            Some(("kind", kind)) if !kind.is_empty() => Ok(Self::Kind(kind.to_owned())),
-            Some(("tenant", tenant)) if !tenant.is_empty() => Ok(Self::Tenant(tenant.to_owned())),
-            _ => Err(BadTarget(text.to_owned())),
+            Some((_, name)) if name.is_empty() || name.len() > LONGEST_FIELD_BYTES => Err(bad()),
+            Some(("kind", kind)) => Ok(Self::Kind(kind.to_owned())),
+            Some(("tenant", tenant)) => Ok(Self::Tenant(tenant.to_owned())),
+            _ => Err(bad()),
         }
     }
 }
@@ -156,7 +193,8 @@ impl Filter {
     }
 
     /// Says whether a job fits, at a time in milliseconds since the Unix epoch.
-    pub(crate) fn fits(&self, job: &Shown, now_ms: u64) -> bool {
+    #[must_use]
+    pub fn fits(&self, job: &Shown, now_ms: u64) -> bool {
         let envelope = job.envelope.as_ref().ok();
         let is = |wanted: &Option<String>, found: Option<&str>| {
             wanted.as_deref().is_none_or(|wanted| Some(wanted) == found)
@@ -222,6 +260,12 @@ mod tests {
         }
         for bad in ["", "kind:", "kind", "tenants:1", "queue:"] {
             assert!(bad.parse::<Target>().is_err(), "`{bad}`");
+        }
+        let longest = "t".repeat(LONGEST_FIELD_BYTES);
+        let target = Target::tenant(&longest).unwrap();
+        assert_eq!(target.to_string().parse::<Target>().unwrap(), target);
+        for bad in ["", &format!("{longest}t")] {
+            assert!(Target::tenant(bad).is_err() && Target::kind(bad).is_err());
         }
     }
 

@@ -11,7 +11,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`QueueError::TooMany`] beyond 1,000 pauses; when Redis fails.
+    /// [`QueueError::TooMany`] beyond 1,000 pauses; [`QueueError::Target`] for a name that no job
+    /// has; when Redis fails.
     pub async fn pause(
         &self,
         queue: &Queue,
@@ -19,9 +20,10 @@ impl Store {
         by: &str,
         why: &str,
     ) -> Result<bool, QueueError> {
+        let target = target.checked()?;
         match self {
-            Self::Redis(store) => store.pause(queue, target, by, why).await,
-            Self::Memory(store) => store.pause(queue, target, by, why),
+            Self::Redis(store) => store.pause(queue, &target, by, why).await,
+            Self::Memory(store) => store.pause(queue, &target, by, why),
         }
     }
 
