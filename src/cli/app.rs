@@ -29,6 +29,12 @@ impl App {
         Ok(configure(db_config(&self.config.database)?)?)
     }
 
+    /// Builds the database; `None` when none is configured.
+    pub(crate) fn db_if_any(&self) -> Result<Option<Db>, Failure> {
+        let is_set = self.config.database.url.is_some();
+        is_set.then(|| self.db()).transpose()
+    }
+
     /// Builds the storage; `None` when no location is configured.
     pub(crate) fn storage(&self) -> Result<Option<Storage>, Failure> {
         let storage = &self.config.storage;

@@ -195,18 +195,23 @@ fn source_text(source: Source) -> &'static str {
 pub(crate) fn find<'a>(registry: &'a Registry<Ctx>, kind: &str) -> Result<&'a Entry<Ctx>, Failure> {
     registry.get(kind).ok_or_else(|| {
         let kinds: Vec<_> = registry.iter().map(|entry| entry.kind).collect();
-        let hint = kinds
-            .iter()
-            .map(|known| (strsim::jaro_winkler(kind, known), known))
-            .filter(|(likeness, _)| *likeness > 0.7)
-            .max_by(|a, b| a.0.total_cmp(&b.0))
-            .map_or_else(String::new, |(_, known)| {
-                format!("; did you mean `{known}`?")
-            });
+        let hint = hint(registry, kind);
         Failure::usage(format!(
             "no job is named `{kind}`{hint} (the kinds are: {})",
             kinds.join(", ")
         ))
+    })
+}
+
+/// Names the kind that was probably meant by one that is none; empty when none is like it.
+pub(crate) fn hint(registry: &Registry<Ctx>, kind: &str) -> String {
+    let kinds = registry.iter().map(|entry| entry.kind);
+    let alike = kinds.map(|known| (strsim::jaro_winkler(kind, known), known));
+    let nearest = alike
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    nearest.map_or_else(String::new, |(_, known)| {
+        format!("; did you mean `{known}`?")
     })
 }
 

@@ -70,6 +70,14 @@ fn shortened(text: &str) -> String {
     }
 }
 
+/// Tells something beside the results, on standard error.
+pub(crate) fn note(text: &str) {
+    #[expect(clippy::print_stderr, reason = "standard output is the results alone")]
+    {
+        eprintln!("quayhand: {}", plain(text));
+    }
+}
+
 fn spaced(cells: &[String], widths: &[usize]) -> String {
     let padded = cells
         .iter()

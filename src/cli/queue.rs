@@ -1,7 +1,9 @@
 //! `quayhand queue`: what waits, runs and died; pausing, resuming and clearing.
+mod pauses;
+
 use clap::{Args, Subcommand};
 use quayhand_jobs::queues;
-use quayhand_queue::{Queue, Span, State, Target};
+use quayhand_queue::{Queue, State, Target};
 
 use super::{
     App, Failure, confirm,
@@ -38,6 +40,9 @@ pub(crate) enum Command {
     Resume {
         #[command(flatten)]
         what: What,
+        /// What `queue list` shows as paused and no other option names
+        #[arg(long, value_name = "TEXT", conflicts_with_all = ["kind", "tenant"])]
+        listed: Option<String>,
     },
     /// Removes every job that waits; what runs and what is dead stays
     Clear {
@@ -62,12 +67,13 @@ pub(crate) struct What {
 }
 
 impl What {
-    fn target(&self) -> Target {
-        match (&self.kind, &self.tenant) {
-            (Some(kind), _) => Target::Kind(kind.clone()),
-            (None, Some(tenant)) => Target::Tenant(tenant.clone()),
-            (None, None) => Target::Queue,
-        }
+    fn target(&self) -> Result<Target, Failure> {
+        let target = match (&self.kind, &self.tenant) {
+            (Some(kind), _) => Target::kind(kind),
+            (None, Some(tenant)) => Target::tenant(tenant),
+            (None, None) => Ok(Target::Queue),
+        };
+        target.map_err(|error| Failure::usage(output::plain(&error.to_string())))
     }
 }
 
@@ -75,8 +81,8 @@ pub(crate) async fn run(app: &App, command: Command) -> Result<(), Failure> {
     match command {
         Command::List => list(app).await,
         Command::Show { queue, limit } => show(app, &waiting::queue(&queue)?, limit).await,
-        Command::Pause { what, why } => pause(app, &what, &why).await,
-        Command::Resume { what } => resume(app, &what).await,
+        Command::Pause { what, why } => pauses::pause(app, &what, &why).await,
+        Command::Resume { what, listed } => pauses::resume(app, &what, listed).await,
         Command::Clear { queue, sure } => clear(app, &waiting::queue(&queue)?, &sure).await,
     }
 }
@@ -101,6 +107,7 @@ async fn list(app: &App) -> Result<(), Failure> {
                 "dead": counts.dead,
                 "done_total": counts.done_total,
                 "paused": paused,
+                "pauses": pauses.iter().map(pauses::fields).collect::<Vec<_>>(),
             }))?;
             continue;
         }
@@ -148,58 +155,8 @@ async fn show(app: &App, queue: &Queue, limit: usize) -> Result<(), Failure> {
     if app.format == Format::Json {
         return Ok(());
     }
-    for pause in store.pauses(queue).await? {
-        let ago = Span(now_ms.saturating_sub(pause.note.at_ms));
-        let (by, why) = (&pause.note.by, &pause.note.why);
-        let said = format!("`{}` was paused {ago} ago by {by}: {why}", pause.target);
-        output::line(&output::plain(&said))?;
-    }
+    pauses::print(app, &store, queue, now_ms).await?;
     output::table(&waiting::HEADINGS, &rows)
-}
-
-async fn pause(app: &App, what: &What, why: &str) -> Result<(), Failure> {
-    let (queue, target) = (waiting::queue(&what.queue)?, what.target());
-    let store = app.store().await?;
-    let is_new = store
-        .pause(&queue, &target, &waiting::operator(), why)
-        .await?;
-    let said = if is_new {
-        "paused"
-    } else {
-        "was paused already"
-    };
-    changed(app, &queue, &target, is_new, said)
-}
-
-async fn resume(app: &App, what: &What) -> Result<(), Failure> {
-    let (queue, target) = (waiting::queue(&what.queue)?, what.target());
-    let was_paused = app.store().await?.resume(&queue, &target).await?;
-    let said = if was_paused {
-        "goes on"
-    } else {
-        "was not paused"
-    };
-    changed(app, &queue, &target, was_paused, said)
-}
-
-fn changed(
-    app: &App,
-    queue: &Queue,
-    target: &Target,
-    has_changed: bool,
-    said: &str,
-) -> Result<(), Failure> {
-    if app.format == Format::Json {
-        return output::json(&serde_json::json!({
-            "queue": queue,
-            "target": target.to_string(),
-            "changed": has_changed,
-        }));
-    }
-    output::line(&output::plain(&match target {
-        Target::Queue => format!("queue `{queue}` {said}"),
-        part => format!("`{part}` of queue `{queue}` {said}"),
-    }))
 }
 
 async fn clear(app: &App, queue: &Queue, sure: &confirm::Sure) -> Result<(), Failure> {

@@ -13,6 +13,7 @@ use quayhand_queue::{Entry, Placement, Registry, chain};
 use super::{
     App, Failure, job,
     output::{self, Format},
+    waiting,
 };
 use crate::supervisor::{Plan, Upcoming};
 
@@ -29,6 +30,9 @@ pub(crate) enum Command {
     Pause {
         /// Kind of job, as `schedule list` names it
         kind: String,
+        /// Why, for those who find it
+        #[arg(long, default_value = "", hide_default_value = true)]
+        why: String,
     },
     /// Lets a schedule go on with its next tick; those that passed are not caught up with
     Resume {
@@ -42,8 +46,10 @@ pub(crate) async fn run(app: &App, command: Command) -> Result<(), Failure> {
     match command {
         Command::List => list(app, &registry).await,
         Command::RunNow { kind } => run_now(app, find(&registry, &kind)?).await,
-        Command::Pause { kind } => set_paused(app, find(&registry, &kind)?.kind, true).await,
-        Command::Resume { kind } => set_paused(app, find(&registry, &kind)?.kind, false).await,
+        Command::Pause { kind, why } => {
+            set_paused(app, find(&registry, &kind)?.kind, Some(&why)).await
+        }
+        Command::Resume { kind } => set_paused(app, find(&registry, &kind)?.kind, None).await,
     }
 }
 
@@ -89,13 +95,17 @@ async fn look(db: &Db) -> Result<(i64, BTreeMap<String, Seen>), Failure> {
 }
 
 fn fields(next: &Upcoming, seen: Option<&Seen>) -> serde_json::Value {
-    let is_paused = seen.is_some_and(|seen| seen.is_paused);
+    let paused = seen.filter(|seen| seen.is_paused);
+    let is_paused = paused.is_some();
     serde_json::json!({
         "kind": next.kind,
         "when": next.timing.when.to_string(),
         "time_zone": next.timing.time_zone.to_string(),
         "jitter_ms": u64::try_from(next.timing.jitter.as_millis()).unwrap_or(u64::MAX),
         "paused": is_paused,
+        "paused_by": paused.map(|seen| seen.by.as_str()),
+        "paused_why": paused.map(|seen| seen.why.as_str()),
+        "paused_at": paused.and_then(|seen| seen.changed_ms).map(time),
         "last_tick": seen.and_then(|seen| seen.last_tick_ms).map(time),
         "last_state": seen.and_then(|seen| seen.last_state.as_deref()),
         "next": next.due_ms.filter(|_| !is_paused).map(time),
@@ -112,14 +122,27 @@ fn row(next: &Upcoming, seen: Option<&Seen>) -> Vec<String> {
         none if none.is_zero() => String::new(),
         jitter => format!("{jitter:?}"),
     };
-    let due = if seen.is_some_and(|seen| seen.is_paused) {
-        "paused".to_owned()
-    } else {
-        next.due_ms.map_or_else(|| "never".to_owned(), time)
+    let due = match seen.filter(|seen| seen.is_paused) {
+        Some(seen) => paused_text(seen),
+        None => next.due_ms.map_or_else(|| "never".to_owned(), time),
     };
     let last = seen.and_then(|seen| Some((time(seen.last_tick_ms?), seen.last_state.clone()?)));
     let (tick, state) = last.unwrap_or_default();
     vec![next.kind.clone(), when, jitter, tick, state, due]
+}
+
+/// Says who paused a schedule, when and why; who paused it before that was kept is not known.
+fn paused_text(seen: &Seen) -> String {
+    let since = seen.changed_ms.map_or_else(String::new, time);
+    let by = match seen.by.as_str() {
+        "" => String::new(),
+        by => format!(" by {by}"),
+    };
+    let why = match seen.why.as_str() {
+        "" => String::new(),
+        why => format!(": {why}"),
+    };
+    format!("paused {since}{by}{why}")
 }
 
 /// Shows a moment in UTC, to the second.
@@ -170,16 +193,14 @@ pub(crate) fn show(format: Format, sent: &Sent) -> Result<(), Failure> {
     }
 }
 
-async fn set_paused(app: &App, kind: &str, pause: bool) -> Result<(), Failure> {
-    let db = app.db()?;
-    let changed = db.scope(async |conn| {
-        if pause {
-            schedule::pause(conn, kind).await
-        } else {
-            schedule::resume(conn, kind).await
-        }
+/// Pauses a schedule for a reason, or resumes it.
+async fn set_paused(app: &App, kind: &str, why: Option<&str>) -> Result<(), Failure> {
+    let (db, by) = (app.db()?, waiting::operator());
+    let changed = db.scope(async |conn| match why {
+        Some(why) => schedule::pause(conn, kind, &by, why).await,
+        None => schedule::resume(conn, kind).await,
     });
-    let is_new = changed.await?;
+    let (is_new, pause) = (changed.await?, why.is_some());
     if app.format == Format::Json {
         return output::json(&serde_json::json!({
             "kind": kind,

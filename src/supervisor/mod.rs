@@ -14,6 +14,7 @@ mod lines;
 mod origin;
 mod outage;
 mod patience;
+mod pauses;
 mod plan;
 mod pool;
 mod pulse;

@@ -3,7 +3,7 @@ use quayhand_model::DbError;
 use quayhand_queue::{QueueError, Registry, Store};
 
 use super::{
-    JobContext, Parts, drift, durability,
+    JobContext, Parts, drift, durability, pauses,
     scheduler::{self, Timetables},
     tick::ScheduleError,
 };
@@ -39,8 +39,8 @@ impl StartError {
     }
 }
 
-/// Checks schedules, Redis and the database, in this order, and opens the gate if the schema is
-/// known. An unknown schema is no error: the other jobs can run.
+/// Checks schedules, Redis and the database, in this order, opens the gate if the schema is known,
+/// and pauses what Redis should know to be paused. An unknown schema is no error: the other jobs can run.
 pub(super) async fn check<C: JobContext>(
     registry: &Registry<C>,
     parts: &Parts<C>,
@@ -50,7 +50,10 @@ pub(super) async fn check<C: JobContext>(
     if let Store::Redis(store) = parts.client.store() {
         durability::check(store.redis()).await?;
     }
-    drift::check(&parts.db.closing(), &parts.gate).await?;
+    let db = parts.db.closing();
+    drift::check(&db, &parts.gate).await?;
+    // After the check, which finds out whether there is such a table.
+    pauses::put_back::<C, StartError>(registry, &db, parts.client.store()).await?;
     Ok(timetables)
 }
 

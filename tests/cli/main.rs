@@ -10,12 +10,14 @@
 //! - `purge.rs`: what owners deleted
 //! - `help.rs`, `snapshots/`: what the verbs say; `lists.rs`, `migrate.rs`: what they answer
 //! - `clock.rs`: a host whose clock is wrong
+//! - `desk.rs`: what operators ask of the queues, in `operating.rs` and `pauses.rs`
 //! - `interruption.rs`: runs that are stopped, killed, or not alone
 
 mod bad_input;
 mod blob_gc;
 mod cleanup;
 mod clock;
+mod desk;
 mod drift;
 mod dry_run;
 mod flags;
@@ -28,6 +30,7 @@ mod migrate;
 mod network;
 mod operating;
 mod oracle;
+mod pauses;
 mod program;
 mod purge;
 mod quay_config;

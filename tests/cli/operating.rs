@@ -1,85 +1,9 @@
 //! What operators ask of the queues: finding, explaining, pausing, cancelling, replaying.
 
-use std::time::Duration;
-
-use quayhand_queue::{Client, Fetch, Finish, Outcome, Queue, Redis, RedisStore, Store, WorkerId};
-use quayhand_testkit::RedisServer;
+use quayhand_queue::Client;
 use serde_json::Value;
 
-use crate::{program::Quayhand, tombs::own_redis};
-
-const GC: Queue = Queue::new("gc");
-
-/// A Redis of our own, the program on it, and a worker's hands.
-struct Desk {
-    _server: RedisServer,
-    program: Quayhand,
-    store: Store,
-    worker: WorkerId,
-}
-
-impl Desk {
-    async fn new() -> Self {
-        let server = own_redis().await;
-        let redis = Redis::connect(&server.url()).await.expect("Redis");
-        Self {
-            program: Quayhand::default().env("QUAYHAND_REDIS_URL", server.url()),
-            store: RedisStore::new(redis).into(),
-            worker: WorkerId::new("host"),
-            _server: server,
-        }
-    }
-
-    async fn says(&self, arguments: &[&str]) -> String {
-        self.program.run(arguments).await.expect(0).stdout
-    }
-
-    async fn json(&self, arguments: &[&str]) -> Vec<Value> {
-        let arguments = [arguments, &["--format", "json"]].concat();
-        self.program.run(&arguments).await.expect(0).json()
-    }
-
-    /// Enqueues the collection of a repository; returns the job's id.
-    async fn put(&self, repository_id: u32) -> String {
-        let payload = format!("{{\"repository_ids\": [{repository_id}]}}");
-        let id = self.says(&["enqueue", "tag_expiry", &payload]).await;
-        id.trim_end().to_owned()
-    }
-
-    /// Takes jobs as a worker does, and settles them all one way.
-    async fn take(&self, outcome: Option<Outcome>) -> Vec<String> {
-        let fetch = Fetch {
-            worker: &self.worker,
-            number: 1,
-            most: 10,
-            lease: Duration::from_mins(1),
-            rules: &[],
-            suspects: 1000,
-        };
-        let fetched = self.store.fetch(&GC, &fetch).await.expect("a fetch");
-        let jobs = fetched.jobs.iter();
-        let ids = jobs.clone().map(|job| job.lease.id.clone()).collect();
-        if let Some(outcome) = outcome {
-            let finishes: Vec<_> = jobs
-                .map(|job| Finish {
-                    lease: job.lease.clone(),
-                    outcome: outcome.clone(),
-                    kept: None,
-                })
-                .collect();
-            self.store.finish(&GC, &finishes).await.expect("a finish");
-        }
-        ids
-    }
-
-    async fn kill(&self, ids: usize) -> Vec<String> {
-        for repository_id in 0..ids {
-            self.put(u32::try_from(repository_id).expect("a few")).await;
-        }
-        let reason = "no \u{1b}[2J luck".to_owned();
-        self.take(Some(Outcome::Dead { reason })).await
-    }
-}
+use crate::desk::{Desk, GC};
 
 #[tokio::test]
 async fn a_paused_queue_says_so_everywhere_and_goes_on() {

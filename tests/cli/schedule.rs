@@ -28,6 +28,11 @@ async fn a_schedule_is_listed_paused_and_resumed() {
         (&paused["paused"], &paused["next"]),
         (&true.into(), &Value::Null)
     );
+    let by = paused["paused_by"].as_str().unwrap_or_default();
+    assert!(
+        by.starts_with("somebody@") && paused["paused_at"].is_string(),
+        "{paused}"
+    );
     assert_eq!(entry(&program, "blob_gc").await["paused"], false);
     assert_eq!(said("resume").await, "resumed with its next tick\n");
     assert!(entry(&program, "leak_sweep").await["next"].is_string());

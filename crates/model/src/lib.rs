@@ -9,6 +9,7 @@ pub mod drift;
 pub mod gc;
 pub mod migrate;
 pub mod outbox;
+pub mod pause;
 pub mod permission;
 pub mod pressure;
 pub mod purge;

@@ -1,5 +1,5 @@
 //! Puts into the queue what the database knows to be open: the jobs of the outbox, and those of
-//! ticks whose jobs have not ended.
+//! ticks whose jobs have not ended; before them, what is paused.
 //!
 //! Every host sweeps, at its start and every minute. A sweep puts each open job into the queue
 //! under its own id, in pages; the queue takes what it does not have and leaves the rest, so what
@@ -19,7 +19,7 @@ use quayhand_model::{Db, DbError, outbox};
 use quayhand_queue::{Client, Queue, QueueError, Registry};
 use tokio_util::sync::CancellationToken;
 
-use super::{outage::Outage, pulse::Heartbeat};
+use super::{outage::Outage, pauses, pulse::Heartbeat};
 
 /// Rows of one page; their bytes are bounded by the database's side.
 const PAGE_ROWS: u32 = 500;
@@ -109,7 +109,10 @@ impl<C: Send + Sync + 'static> Relay<C> {
     /// Looks at everything once. What was done before an error stays done.
     async fn sweep(&self, memory: &mut Memory) -> Result<(), SweepError> {
         self.heartbeat.beat();
-        // First: what is dead is not to be enqueued again.
+        // Before anything is enqueued: a queue that is paused stays so without its Redis.
+        let store = self.client.store();
+        pauses::put_back::<C, SweepError>(&self.registry, &self.db, store).await?;
+        // Then: what is dead is not to be enqueued again.
         self.note_deaths(memory).await?;
         let again = self.sweep_ticks().await? + self.sweep_rows().await?;
         if again > 0 {

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     outage::Outage,
+    pauses,
     pulse::Heartbeat,
     tick::{ScheduleError, Timetable, Timing, job_id},
 };
@@ -149,6 +150,9 @@ impl<C: Send + Sync + 'static> Scheduler<C> {
         if progress.ours.is_empty() {
             return Ok(());
         }
+        // The tick may be the first that a Redis sees which has lost everything.
+        let store = self.client.store();
+        pauses::put_back::<C, RoundError>(&self.registry, &self.db, store).await?;
         let mut merged = Vec::new();
         for (kind, tick_ms) in &progress.ours {
             if !self.enqueue(kind, *tick_ms).await? {

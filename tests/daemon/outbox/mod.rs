@@ -3,6 +3,7 @@
 mod deaths;
 mod kills;
 mod losses;
+mod pauses;
 
 use std::time::Duration;
 

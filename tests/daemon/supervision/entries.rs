@@ -65,7 +65,13 @@ async fn a_paused_entry_ticks_on_no_host_and_goes_on_with_its_next_tick() {
     settings.tick = Duration::from_secs(1);
     let daemons = [world.daemon(&settings).await, world.daemon(&settings).await];
     at_least(&world, "ticks", 1).await;
-    assert!(on(&world, async |conn| schedule::pause(conn, "ticked").await).await);
+    assert!(
+        on(&world, async |conn| schedule::pause(
+            conn, "ticked", "ada", ""
+        )
+        .await)
+        .await
+    );
     let seconds =
         "(select generate_series(1, extract(epoch from clock_timestamp() - changed_at)::int)
                       from quayhand_schedule_entry) passed";

@@ -269,6 +269,18 @@ pub(super) const USED: &[Used] = &[
             ("entry", TEXT),
             ("is_paused", BOOL),
             ("changed_at", TIMESTAMPTZ),
+            ("changed_by", TEXT),
+            ("why", TEXT),
+        ],
+    },
+    Used {
+        table: "quayhand_pause",
+        columns: &[
+            ("queue", TEXT),
+            ("target", TEXT),
+            ("paused_by", TEXT),
+            ("why", TEXT),
+            ("paused_at", TIMESTAMPTZ),
         ],
     },
     Used {

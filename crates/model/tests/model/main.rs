@@ -9,6 +9,7 @@ mod golden;
 mod guard;
 mod links;
 mod outbox;
+mod pause;
 mod permission;
 mod property;
 mod purge;

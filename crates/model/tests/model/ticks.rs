@@ -225,7 +225,7 @@ async fn a_paused_entry_has_no_tick_and_catches_up_with_none() {
     let lab = Lab::new().await;
     let db = lab.db(|_| {});
     let now_ms = || db.scope(async |conn| clock::now_ms(conn).await);
-    let pause = || db.scope(async |conn| schedule::pause(conn, "gc").await);
+    let pause = || db.scope(async |conn| schedule::pause(conn, "gc", "ada", "repairs").await);
     let resume = || db.scope(async |conn| schedule::resume(conn, "gc").await);
     assert!(!resume().await.unwrap(), "it never was paused");
     assert_eq!(
@@ -239,9 +239,10 @@ async fn a_paused_entry_has_no_tick_and_catches_up_with_none() {
     assert_eq!(claim(&db, "gc", while_paused).await, Claim::Paused);
     assert_eq!(claim(&db, "sweep", while_paused).await, Claim::Ours);
     let seen = db.scope(async |conn| schedule::list(conn).await);
+    let seen = seen.await.unwrap();
+    assert_eq!((&*seen[0].by, &*seen[0].why), ("ada", "repairs"));
+    assert!(seen[0].changed_ms.is_some_and(|ms| ms <= while_paused));
     let seen: Vec<_> = seen
-        .await
-        .unwrap()
         .into_iter()
         .map(|seen| {
             (
