@@ -2,13 +2,17 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use quayhand_model::Db;
 use quayhand_queue::{Queue, Shown, State, Store};
 
 use super::{
-    App, Failure, confirm, job,
+    App, Failure, confirm,
+    job::{self, Hits},
     output::{self, Format},
+    rows::{self, Found},
     waiting::{self, Which},
 };
+use crate::supervisor::{note_dropped, note_retried, note_retried_again};
 
 /// Jobs that go back or away in one call.
 const BATCH: usize = 100;
@@ -50,24 +54,43 @@ pub(crate) struct Many {
 
 pub(crate) async fn run(app: &App, command: Command) -> Result<(), Failure> {
     match command {
-        Command::List { which, limit } => {
-            let (store, now_ms) = (app.store().await?, waiting::now_ms());
-            let dead = find(&store, &which, limit).await?;
-            job::print(app.format, &dead, now_ms)
-        }
-        Command::Show { id } => {
-            let store = app.store().await?;
-            let found = waiting::locate(&store, &id).await?;
-            match found.filter(|(_, job)| job.state == State::Dead) {
-                Some((queue, job)) => job::show_one(app.format, &store, &queue, &job).await,
-                None => Err(Failure::failed(format!(
-                    "no dead job is `{}`; `quayhand dead list` lists them",
-                    output::plain(&id)
-                ))),
-            }
-        }
+        Command::List { which, limit } => list(app, &which, limit).await,
+        Command::Show { id } => show(app, &id).await,
         Command::Retry(many) => settle(app, &many, Fate::Retry).await,
         Command::Discard(many) => settle(app, &many, Fate::Discard).await,
+    }
+}
+
+async fn list(app: &App, which: &Which, limit: usize) -> Result<(), Failure> {
+    let (store, now_ms) = (app.store().await?, waiting::now_ms());
+    let mut hits = find(&store, which, limit).await?;
+    match rows::dead(app, &store, which, &hits.jobs).await {
+        Ok(kept) => {
+            hits.all += kept.len();
+            hits.jobs.extend(kept);
+            hits.jobs.truncate(limit);
+        }
+        Err(failure) => output::note(&format!(
+            "the outbox was not looked at: {}",
+            failure.message()
+        )),
+    }
+    job::print(app.format, &hits.jobs, now_ms)?;
+    hits.tell_more();
+    Ok(())
+}
+
+async fn show(app: &App, id: &str) -> Result<(), Failure> {
+    let now_ms = waiting::now_ms();
+    match rows::locate(app, id).await? {
+        Some(Found::Queued(queue, job)) if job.state == State::Dead => {
+            job::show_one(app.format, &app.store().await?, &queue, &job).await
+        }
+        Some(Found::Kept(row)) if row.dead_ms.is_some() => job::show_row(app.format, &row, now_ms),
+        _ => Err(Failure::failed(format!(
+            "no dead job is `{}`; `quayhand dead list` lists them",
+            output::plain(id)
+        ))),
     }
 }
 
@@ -78,14 +101,14 @@ enum Fate {
     Discard,
 }
 
-/// Finds dead jobs that fit, `most` of them.
-async fn find(store: &Store, which: &Which, most: usize) -> Result<Vec<(Queue, Shown)>, Failure> {
-    job::search(store, which, Some(State::Dead), most).await
+/// Finds dead jobs of the queues that fit, `most` of them, and counts all.
+async fn find(store: &Store, which: &Which, most: usize) -> Result<Hits, Failure> {
+    job::search(store, which, Some(State::Dead), most, true).await
 }
 
 async fn settle(app: &App, many: &Many, fate: Fate) -> Result<(), Failure> {
     let store = app.store().await?;
-    let found = chosen(&store, many).await?;
+    let found = chosen(app, &store, many).await?;
     let (what, would, done) = match fate {
         Fate::Retry => ("put back", "would_retry", "retried"),
         Fate::Discard => ("throw away", "would_discard", "discarded"),
@@ -94,6 +117,7 @@ async fn settle(app: &App, many: &Many, fate: Fate) -> Result<(), Failure> {
     if jobs == 0 {
         return confirm::report(app.format, done, 0);
     }
+    let db = rows::needed_for(app, found.iter().map(|(_, job)| job))?;
     if !many.sure.goes_on(&format!("{what} {jobs} dead jobs"))? {
         job::print(app.format, &found, waiting::now_ms())?;
         if app.format == Format::Human {
@@ -101,54 +125,81 @@ async fn settle(app: &App, many: &Many, fate: Fate) -> Result<(), Failure> {
         }
         return Ok(());
     }
-    let settled = settle_all(&store, &found, many.rate, fate).await?;
+    let settler = Settler { store, db, fate };
+    let settled = settler.settle_all(&found, many.rate).await?;
     confirm::report(app.format, done, settled)
 }
 
 /// Finds the jobs that are meant; an id that is none is an error before anything is done.
-async fn chosen(store: &Store, many: &Many) -> Result<Vec<(Queue, Shown)>, Failure> {
+async fn chosen(app: &App, store: &Store, many: &Many) -> Result<Vec<(Queue, Shown)>, Failure> {
     if many.ids.is_empty() {
-        return find(store, &many.which, usize::MAX).await;
+        let mut found = find(store, &many.which, usize::MAX).await?.jobs;
+        let kept = rows::dead(app, store, &many.which, &found).await?;
+        found.extend(kept);
+        return Ok(found);
     }
     let mut found = Vec::new();
     for id in &many.ids {
-        match waiting::locate(store, id).await? {
-            Some((queue, job)) if job.state == State::Dead => found.push((queue, job)),
-            Some((_, job)) => {
-                return Err(Failure::failed(format!(
-                    "job `{id}` is {}, not dead",
-                    job.state
-                )));
-            }
+        let (queue, job) = match rows::locate(app, id).await? {
+            Some(Found::Queued(queue, job)) => (queue, *job),
+            Some(Found::Kept(row)) => (rows::OUTBOX, rows::shown(&row, waiting::now_ms())),
             None => return Err(waiting::absent(id)),
+        };
+        if job.state != State::Dead {
+            return Err(Failure::failed(format!(
+                "job `{}` is {}, not dead",
+                output::plain(id),
+                job.state
+            )));
         }
+        found.push((queue, job));
     }
     Ok(found)
 }
 
-/// Settles jobs no faster than `rate` a second; returns how many were still dead.
-async fn settle_all(
-    store: &Store,
-    found: &[(Queue, Shown)],
-    rate: u32,
+/// Decides the fate of jobs, in the database first where they have rows.
+struct Settler {
+    store: Store,
+    db: Option<Db>,
     fate: Fate,
-) -> Result<u64, Failure> {
-    let batch = BATCH.min(rate as usize);
-    let mut pace = tokio::time::interval(Duration::from_secs(1) * u32_of(batch) / rate);
-    let mut settled = 0;
-    for same_queue in found.chunk_by(|(one, _), (other, _)| one == other) {
-        for jobs in same_queue.chunks(batch) {
-            pace.tick().await;
-            let ids: Vec<_> = jobs.iter().map(|(_, job)| job.id.as_str()).collect();
-            let queue = &jobs[0].0;
-            let answers = match fate {
-                Fate::Retry => store.retry_dead(queue, &ids).await?,
-                Fate::Discard => store.discard_dead(queue, &ids).await?,
-            };
-            settled += answers.iter().filter(|was_dead| **was_dead).count() as u64;
+}
+
+impl Settler {
+    /// Settles jobs no faster than `rate` a second; returns how many were still dead.
+    async fn settle_all(&self, found: &[(Queue, Shown)], rate: u32) -> Result<u64, Failure> {
+        let batch = BATCH.min(rate as usize);
+        let mut pace = tokio::time::interval(Duration::from_secs(1) * u32_of(batch) / rate);
+        let mut settled = 0;
+        for same_queue in found.chunk_by(|(one, _), (other, _)| one == other) {
+            for jobs in same_queue.chunks(batch) {
+                pace.tick().await;
+                let queue = &jobs[0].0;
+                let jobs: Vec<_> = jobs.iter().map(|(_, job)| job).collect();
+                settled += self.settle(queue, &jobs).await?;
+            }
         }
+        Ok(settled)
     }
-    Ok(settled)
+
+    async fn settle(&self, queue: &Queue, jobs: &[&Shown]) -> Result<u64, Failure> {
+        let rows = match (&self.db, self.fate) {
+            (None, _) => 0,
+            (Some(db), Fate::Retry) => note_retried(db, jobs).await?,
+            (Some(db), Fate::Discard) => note_dropped(db, jobs).await?,
+        };
+        if *queue == rows::OUTBOX {
+            return Ok(rows);
+        }
+        let ids: Vec<_> = jobs.iter().map(|job| job.id.as_str()).collect();
+        let answers = match self.fate {
+            Fate::Retry => self.store.retry_dead(queue, &ids).await?,
+            Fate::Discard => self.store.discard_dead(queue, &ids).await?,
+        };
+        if let (Some(db), Fate::Retry) = (&self.db, self.fate) {
+            note_retried_again(db, jobs).await?;
+        }
+        Ok(answers.iter().filter(|was_dead| **was_dead).count() as u64)
+    }
 }
 
 fn u32_of(batch: usize) -> u32 {

@@ -2,6 +2,7 @@
 //! explains and cancels those in the queues.
 mod execute;
 mod queued;
+mod search;
 mod sinks;
 
 use std::process::ExitCode;
@@ -15,10 +16,12 @@ use super::{
     output::{self, Format},
     waiting::{self, Which},
 };
+use crate::config;
 use execute::{RunArgs, execute};
 
 pub(crate) use execute::for_repository;
-pub(crate) use queued::{print, search, show_one};
+pub(crate) use queued::{show_one, show_row};
+pub(crate) use search::{Hits, print, search};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -68,11 +71,15 @@ pub(crate) async fn run(
     let registry = registry();
     match command {
         Command::List => list(&registry, format)?,
-        Command::Show { what } => match registry.get(&what) {
-            Some(entry) => show(entry, format)?,
-            None if looks_like_a_kind(&what) => show(find(&registry, &what)?, format)?,
-            None => queued::show(&app()?, &what).await?,
-        },
+        Command::Show { what } => {
+            if registry.get(&what).is_some() || looks_like_a_kind(&what) {
+                find(&registry, &what)?;
+                // As it runs here: a configuration may say otherwise than the kind.
+                show(find(&app()?.registry(), &what)?, format)?;
+            } else {
+                queued::show(&app()?, &what).await?;
+            }
+        }
         Command::Find {
             which,
             state,
@@ -133,9 +140,14 @@ fn show(entry: &Entry<Ctx>, format: Format) -> Result<(), Failure> {
     output::line(&format!("losing Redis  {}", source_text(entry.source)))?;
     let payload = entry.scheduled().or_else(|| entry.for_repository(17));
     output::line(&format!("payload       {}", payload.unwrap_or_default()))?;
+    let kept = match policy.keep_for {
+        none if none.is_zero() => "not kept".to_owned(),
+        time => format!("kept for {}", config::shown(&time)),
+    };
+    output::line(&format!("records       {kept}"))?;
     let kind = entry.kind;
     output::line(&format!(
-        "`[jobs.{kind}]` in the configuration may say otherwise"
+        "`[jobs.{kind}]` in the configuration of a host may say otherwise there"
     ))
 }
 
@@ -166,6 +178,7 @@ fn fields(entry: &Entry<Ctx>) -> serde_json::Value {
         "source": source_word(entry.source),
         "timeout_s": entry.policy.timeout.as_secs(),
         "max_attempts": entry.policy.max_attempts,
+        "keep_for_s": entry.policy.keep_for.as_secs(),
         "version": entry.policy.version,
     })
 }

@@ -11,6 +11,7 @@ mod migrate;
 pub(crate) mod output;
 mod progress;
 mod queue;
+mod rows;
 mod run;
 mod schedule;
 mod verify;

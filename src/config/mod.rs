@@ -40,7 +40,7 @@ pub use policy::KindPolicy;
 pub use schedule::{KindSchedule, TimeZone, When};
 pub use secret::{SecretMap, SecretUrl};
 pub use sections::{Database, Gc, Log, Outbox, QueuePool, Redis, Registry, Storage, Worker};
-pub(crate) use setting::duration;
+pub(crate) use setting::{duration, shown};
 pub use words::{LogFormat, LogLevel, RegistryState};
 
 use layers::Layers;

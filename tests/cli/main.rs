@@ -10,7 +10,7 @@
 //! - `purge.rs`: what owners deleted
 //! - `help.rs`, `snapshots/`: what the verbs say; `lists.rs`, `migrate.rs`: what they answer
 //! - `clock.rs`: a host whose clock is wrong
-//! - `desk.rs`: what operators ask of the queues, in `operating.rs` and `pauses.rs`
+//! - `desk.rs`: what operators ask of the queues, in `operating.rs`, `outbox.rs`, `pauses.rs`
 //! - `interruption.rs`: runs that are stopped, killed, or not alone
 
 mod bad_input;
@@ -30,6 +30,7 @@ mod migrate;
 mod network;
 mod operating;
 mod oracle;
+mod outbox;
 mod pauses;
 mod program;
 mod purge;

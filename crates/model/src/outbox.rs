@@ -8,6 +8,7 @@
 //! between leaves the row, and so the job.
 mod census;
 mod end;
+mod look;
 
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use crate::{
 
 pub use census::{Census, census};
 pub use end::{bury, missing, prune_dead, remove};
+pub use look::{HeldRow, dead_after, get, revive};
 
 /// Every job of the outbox has an id that begins so; no other job has.
 pub const ID_PREFIX: &str = "outbox:";
@@ -140,7 +142,16 @@ pub async fn open_after(
 }
 
 fn read_open(row: &Row) -> Result<OpenRow, DbError> {
-    let job = NewRow {
+    Ok(OpenRow {
+        seq: row.int(0)?,
+        job: read_job(row)?,
+        was_relayed: row.bool(9)?,
+    })
+}
+
+/// Reads the columns 1 to 8: those of a job.
+fn read_job(row: &Row) -> Result<NewRow, DbError> {
+    Ok(NewRow {
         job_id: row.text(1)?,
         kind: row.text(2)?,
         // Both are held to their range by the table.
@@ -150,11 +161,6 @@ fn read_open(row: &Row) -> Result<OpenRow, DbError> {
         priority: i8::try_from(row.int(6)?).unwrap_or_default(),
         trace: row.text(7)?,
         delay: Duration::from_millis(u64::try_from(row.int(8)?).unwrap_or_default()),
-    };
-    Ok(OpenRow {
-        seq: row.int(0)?,
-        job,
-        was_relayed: row.bool(9)?,
     })
 }
 

@@ -1,61 +1,16 @@
 //! `quayhand job find|show|cancel|why`: single jobs that wait, run or died.
 use quayhand_jobs::queues;
-use quayhand_queue::{Cancelled, Queue, Shown, State, Store};
+use quayhand_model::{Db, outbox::HeldRow};
+use quayhand_queue::{Cancelled, PastAttempt, Queue, Shown, Span, State, Store, Why};
 
+use super::search::{print, search};
 use crate::cli::{
     App, Failure,
     output::{self, Format},
+    rows::{self, Found},
     waiting::{self, Which},
 };
-use crate::supervisor::note_cancelled;
-
-/// Finds jobs that fit, `most` of them.
-pub(crate) async fn search(
-    store: &Store,
-    which: &Which,
-    state: Option<State>,
-    most: usize,
-) -> Result<Vec<(Queue, Shown)>, Failure> {
-    let filter = which.filter(state);
-    let mut found: Vec<(Queue, Shown)> = Vec::new();
-    let mut seen = std::collections::HashSet::new();
-    for queue in which.queues()? {
-        let mut cursor = None;
-        loop {
-            let page = store.find(&queue, &filter, cursor.as_deref()).await?;
-            for job in page.jobs {
-                if found.len() == most {
-                    return Ok(found);
-                }
-                // A page may show a job that an earlier one had.
-                if seen.insert((queue.clone(), job.id.clone())) {
-                    found.push((queue.clone(), job));
-                }
-            }
-            cursor = page.next;
-            if cursor.is_none() {
-                break;
-            }
-        }
-    }
-    Ok(found)
-}
-
-/// Prints jobs, the oldest first.
-pub(crate) fn print(format: Format, jobs: &[(Queue, Shown)], now_ms: u64) -> Result<(), Failure> {
-    let mut sorted: Vec<_> = jobs.iter().collect();
-    sorted.sort_by_key(|(_, job)| (job.state.as_str(), job.at_ms, job.id.clone()));
-    if format == Format::Json {
-        return sorted
-            .iter()
-            .try_for_each(|(queue, job)| output::json(&waiting::fields(queue, job)));
-    }
-    let rows: Vec<_> = sorted
-        .iter()
-        .map(|(queue, job)| waiting::row(queue, job, now_ms))
-        .collect();
-    output::table(&waiting::HEADINGS, &rows)
-}
+use crate::supervisor::note_dropped;
 
 pub(super) async fn find(
     app: &App,
@@ -64,22 +19,35 @@ pub(super) async fn find(
     limit: usize,
 ) -> Result<(), Failure> {
     let (store, now_ms) = (app.store().await?, waiting::now_ms());
-    let found = search(&store, which, state, limit).await?;
-    print(app.format, &found, now_ms)
+    let hits = search(&store, which, state, limit, false).await?;
+    print(app.format, &hits.jobs, now_ms)?;
+    hits.tell_more();
+    Ok(())
 }
 
 /// Shows one job by its id, also one that ended lately.
 pub(super) async fn show(app: &App, id: &str) -> Result<(), Failure> {
-    let store = app.store().await?;
-    if let Some((queue, job)) = waiting::locate(&store, id).await? {
-        return show_one(app.format, &store, &queue, &job).await;
+    match rows::locate(app, id).await? {
+        Some(Found::Queued(queue, job)) => {
+            show_one(app.format, &app.store().await?, &queue, &job).await
+        }
+        Some(Found::Kept(row)) => show_row(app.format, &row, waiting::now_ms()),
+        None => match past(&app.store().await?, id).await? {
+            Some((queue, history)) => attempts(app.format, &queue, id, &history),
+            None => Err(waiting::absent(id)),
+        },
     }
+}
+
+/// Finds what is kept of a job that has ended.
+async fn past(store: &Store, id: &str) -> Result<Option<(Queue, Vec<PastAttempt>)>, Failure> {
     for queue in queues::ALL {
-        if !store.history(&queue, id).await?.is_empty() {
-            return attempts(app.format, &store, &queue, id).await;
+        let history = store.history(&queue, id).await?;
+        if !history.is_empty() {
+            return Ok(Some((queue, history)));
         }
     }
-    Err(waiting::absent(id))
+    Ok(None)
 }
 
 /// Shows one job and what is kept of its attempts.
@@ -89,67 +57,113 @@ pub(crate) async fn show_one(
     queue: &Queue,
     job: &Shown,
 ) -> Result<(), Failure> {
+    let worker = match store.why(queue, &job.id).await? {
+        Why::Running { worker, .. } | Why::Stopping { worker, .. } => worker,
+        _ => String::new(),
+    };
+    let history = store.history(queue, &job.id).await?;
     if format == Format::Json {
         let mut fields = waiting::fields(queue, job);
-        fields["history"] = serde_json::json!(store.history(queue, &job.id).await?);
+        fields["worker"] = serde_json::json!(Some(worker).filter(|name| !name.is_empty()));
+        fields["history"] = serde_json::json!(history);
         return output::json(&fields);
     }
+    lines(queue, job, &[("worker", &worker)])?;
+    attempts(format, queue, &job.id, &history)
+}
+
+/// Shows a job that is in the outbox alone.
+pub(crate) fn show_row(format: Format, row: &HeldRow, now_ms: u64) -> Result<(), Failure> {
+    let (job, why) = (rows::shown(row, now_ms), rows::why(row, now_ms));
+    if format == Format::Json {
+        let mut fields = waiting::fields(&rows::OUTBOX, &job);
+        fields["why"] = why.into();
+        return output::json(&fields);
+    }
+    lines(&rows::OUTBOX, &job, &[("why", &why)])
+}
+
+/// Prints what is known of a job, a line each.
+fn lines(queue: &Queue, job: &Shown, more: &[(&str, &str)]) -> Result<(), Failure> {
     let [state, queue_name, kind, id, attempts_spent, when, error] =
         <[String; 7]>::try_from(waiting::row(queue, job, waiting::now_ms())).unwrap_or_default();
     let payload = job.envelope.as_ref().map_or("", |job| job.payload.get());
-    for (name, value) in [
+    let state = format!("{state} {when}");
+    let first = [
         ("id", id.as_str()),
         ("kind", &kind),
         ("queue", &queue_name),
-        ("state", &format!("{state} {when}")),
+        ("state", &state),
         ("attempts", &attempts_spent),
         ("last error", &error),
         ("progress", &job.progress),
-        ("payload", payload),
-    ] {
+    ];
+    for (name, value) in first.iter().chain(more).chain(&[("payload", payload)]) {
         if !value.trim().is_empty() {
             output::line(&format!("{name:<12}{}", output::plain(value.trim())))?;
         }
     }
-    attempts(format, store, queue, &job.id).await
+    Ok(())
 }
 
 /// Prints what is kept of a job's attempts.
-async fn attempts(format: Format, store: &Store, queue: &Queue, id: &str) -> Result<(), Failure> {
-    let history = store.history(queue, id).await?;
+fn attempts(
+    format: Format,
+    queue: &Queue,
+    id: &str,
+    history: &[PastAttempt],
+) -> Result<(), Failure> {
     if format == Format::Json {
         return output::json(&serde_json::json!({ "id": id, "queue": queue, "history": history }));
     }
-    for record in history {
-        let (attempt, worker, text) = (record.attempt, &record.worker, &record.text);
-        let outcome = format!("{:?}", record.outcome).to_lowercase();
-        let said = format!("attempt {attempt} on {worker}: {outcome} {text}");
-        output::line(&output::plain(said.trim_end()))?;
-        for line in &record.lines {
+    let now_ms = waiting::now_ms();
+    for past in history {
+        output::line(&output::plain(&summary(past, now_ms)))?;
+        for line in &past.lines {
             output::line(&format!("    {}", output::plain(line)))?;
         }
     }
     Ok(())
 }
 
+/// Says in one line how an attempt went: nobody ran a job that was cancelled while it waited.
+fn summary(past: &PastAttempt, now_ms: u64) -> String {
+    let ago = Span(now_ms.saturating_sub(past.at_ms));
+    let (outcome, text) = (past.outcome.as_str(), &past.text);
+    if past.worker.is_empty() {
+        return format!("{outcome} {ago} ago: {text}");
+    }
+    let (attempt, worker) = (past.attempt, &past.worker);
+    let took = past
+        .took_ms
+        .map_or_else(String::new, |ms| format!(" after {}", Span(ms)));
+    format!("attempt {attempt} on {worker} ended {ago} ago{took}: {outcome} {text}")
+        .trim_end()
+        .to_owned()
+}
+
+/// Cancels jobs; whatever cannot be cancelled whole is an error before any is.
 pub(super) async fn cancel(app: &App, ids: &[String], why: &str) -> Result<(), Failure> {
-    let store = app.store().await?;
-    let mut unknown = Vec::new();
+    let mut found = Vec::new();
     for id in ids {
-        let became = match waiting::locate(&store, id).await? {
-            Some((queue, job)) => {
-                // First: a job of the outbox or of a tick would be enqueued again by the relay.
-                if app.config.database.url.is_some() {
-                    note_cancelled(&app.db()?, &job, why).await?;
-                }
-                let by = waiting::operator();
-                let answers = store.cancel(&queue, &[id], &by, why).await?;
-                answers.first().copied().unwrap_or(Cancelled::Unknown)
+        found.push((id.as_str(), rows::locate(app, id).await?));
+    }
+    let queued = found.iter().filter_map(|(_, found)| match found {
+        Some(Found::Queued(_, job)) => Some(&**job),
+        _ => None,
+    });
+    let db = rows::needed_for(app, queued)?;
+    let mut unknown = None;
+    for (id, found) in found {
+        let became = match found {
+            Some(Found::Queued(queue, job)) => {
+                cancel_queued(app, db.as_ref(), &queue, &job, why).await?
             }
+            Some(Found::Kept(row)) => cancel_kept(app, &row).await?,
             None => Cancelled::Unknown,
         };
         if became == Cancelled::Unknown {
-            unknown.push(id.as_str());
+            unknown = unknown.or(Some(id));
         }
         if app.format == Format::Json {
             output::json(&serde_json::json!({ "id": id, "became": became.as_str() }))?;
@@ -157,10 +171,36 @@ pub(super) async fn cancel(app: &App, ids: &[String], why: &str) -> Result<(), F
             output::line(&format!("{}: {}", output::plain(id), sentence(became)))?;
         }
     }
-    match unknown.as_slice() {
-        [] => Ok(()),
-        [id, ..] => Err(waiting::absent(id)),
+    unknown.map_or(Ok(()), |id| Err(waiting::absent(id)))
+}
+
+async fn cancel_queued(
+    app: &App,
+    db: Option<&Db>,
+    queue: &Queue,
+    job: &Shown,
+    why: &str,
+) -> Result<Cancelled, Failure> {
+    if let Some(db) = db.filter(|_| job.state != State::Dead) {
+        // First: a job of the outbox or of a tick would be enqueued again by the relay.
+        note_dropped(db, &[job]).await?;
     }
+    let (store, by) = (app.store().await?, waiting::operator());
+    let answers = store.cancel(queue, &[&job.id], &by, why).await?;
+    Ok(answers.first().copied().unwrap_or(Cancelled::Unknown))
+}
+
+/// Takes a row out of the outbox. Should a queue that does not answer hold the job, an attempt runs
+/// nothing without its row.
+async fn cancel_kept(app: &App, row: &HeldRow) -> Result<Cancelled, Failure> {
+    if row.dead_ms.is_some() {
+        return Ok(Cancelled::Dead);
+    }
+    let job = rows::shown(row, waiting::now_ms());
+    Ok(match note_dropped(&app.db()?, &[&job]).await? {
+        0 => Cancelled::Unknown,
+        _ => Cancelled::Gone,
+    })
 }
 
 fn sentence(became: Cancelled) -> &'static str {
@@ -174,17 +214,23 @@ fn sentence(became: Cancelled) -> &'static str {
 
 /// Says in one line why a job is not running.
 pub(super) async fn why(app: &App, id: &str) -> Result<(), Failure> {
-    let store = app.store().await?;
-    let Some((queue, _)) = waiting::locate(&store, id).await? else {
-        return Err(waiting::absent(id));
+    let now_ms = waiting::now_ms();
+    let (queue, why) = match rows::locate(app, id).await? {
+        Some(Found::Queued(queue, _)) => {
+            let why = app.store().await?.why(&queue, id).await?;
+            (queue, why.to_string())
+        }
+        Some(Found::Kept(row)) => (rows::OUTBOX, rows::why(&row, now_ms)),
+        None => {
+            let past = past(&app.store().await?, id).await?;
+            let (queue, history) = past.ok_or_else(|| waiting::absent(id))?;
+            let last = history.last().map(|last| summary(last, now_ms));
+            let last = last.unwrap_or_default();
+            (queue, format!("it is in no queue any more: {last}"))
+        }
     };
-    let why = store.why(&queue, id).await?;
     if app.format == Format::Json {
-        return output::json(&serde_json::json!({
-            "id": id,
-            "queue": queue,
-            "why": why.to_string(),
-        }));
+        return output::json(&serde_json::json!({ "id": id, "queue": queue, "why": why }));
     }
     output::line(&output::plain(&format!("{id}: {why}")))
 }

@@ -10,14 +10,13 @@
 //!    row and before the queue finds the row settled in the next attempt and runs nothing. The
 //!    other order would let a relay enqueue a finished job again without any crash.
 mod books;
+mod operator;
 
-use quayhand_model::{
-    Db, DbError, outbox,
-    schedule::{self, End, Tick},
-};
-use quayhand_queue::{Envelope, Shown};
+use quayhand_model::{outbox, schedule::Tick};
+use quayhand_queue::Envelope;
 
 pub(crate) use books::{Books, kept};
+pub(crate) use operator::{has_row, note_dropped, note_retried, note_retried_again};
 
 use super::tick::tick_of;
 
@@ -45,26 +44,6 @@ impl Origin {
         let entry = kind.to_owned();
         Some(Self::Tick(Tick { entry, tick_ms }))
     }
-}
-
-/// Notes that an operator cancels a job, if it has a row: nobody enqueues it again then. To be
-/// called before the queue is told.
-///
-/// # Errors
-///
-/// [`DbError`] when the row could not be written; then the job would come back.
-pub async fn note_cancelled(db: &Db, job: &Shown, reason: &str) -> Result<(), DbError> {
-    let kind = job.envelope.as_ref().map_or("", |envelope| &envelope.kind);
-    let Some(origin) = Origin::of_id(kind, &job.id) else {
-        return Ok(());
-    };
-    let reason = kept(reason);
-    db.scope(async |conn| match &origin {
-        Origin::Outbox(id) => outbox::bury(conn, &[(id.as_str(), reason.as_str())]).await,
-        Origin::Tick(tick) => schedule::end(conn, std::slice::from_ref(tick), End::Dead).await,
-    })
-    .await?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -236,3 +236,30 @@ async fn the_long_dead_go_in_bounded_steps_and_nothing_else() {
         }
     );
 }
+
+#[tokio::test]
+async fn a_dead_row_is_seen_and_comes_back_when_it_is_tried_again() {
+    let lab = Lab::new().await;
+    let db = lab.db(|_| {});
+    write(&db, &[row(1), row(2)]).await.unwrap();
+    assert_eq!(bury(&db, &[("outbox:2", "no use")]).await, 1);
+    let dead = || db.scope(async |conn| outbox::dead_after(conn, 0, 10).await);
+    let [two] = &dead().await.unwrap()[..] else {
+        panic!("one is dead")
+    };
+    assert_eq!((&two.job, &*two.reason), (&row(2), "no use"));
+    assert!(two.dead_ms >= Some(two.created_ms) && !two.was_relayed);
+    let after = db.scope(async |conn| outbox::dead_after(conn, two.seq, 10).await);
+    assert_eq!(after.await.unwrap(), []);
+    let get = async |id: &str| db.scope(async |conn| outbox::get(conn, id).await).await;
+    assert_eq!(get("outbox:2").await.unwrap().as_ref(), Some(two));
+    assert_eq!(get("outbox:1").await.unwrap().unwrap().dead_ms, None);
+    assert_eq!(get("outbox:3").await.unwrap(), None);
+    let ids = ["outbox:1", "outbox:2"];
+    let revive = || db.scope(async |conn| outbox::revive(conn, &ids).await);
+    assert_eq!((revive().await.unwrap(), revive().await.unwrap()), (1, 0));
+    assert_eq!(
+        (dead().await.unwrap().len(), open(&db, 0, 10).await.len()),
+        (0, 2)
+    );
+}
