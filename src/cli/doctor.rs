@@ -1,4 +1,6 @@
 //! `quayhand doctor`: checks everything the daemon needs, and changes nothing.
+mod queues;
+
 use std::{process::ExitCode, time::Duration};
 
 use clap::Args as ClapArgs;
@@ -18,15 +20,35 @@ pub(crate) struct Args {}
 /// One thing that was looked at.
 struct Finding {
     what: &'static str,
-    problem: Option<(Exit, String)>,
+    verdict: Verdict,
     detail: String,
+}
+
+/// What was found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Good,
+    /// Somebody should know; nothing is broken.
+    Warning,
+    /// The daemon, or a part of it, cannot work.
+    Problem(Exit),
+}
+
+impl Verdict {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Good => "ok",
+            Self::Warning => "WARN",
+            Self::Problem(_) => "PROBLEM",
+        }
+    }
 }
 
 impl Finding {
     fn good(what: &'static str, detail: impl Into<String>) -> Self {
         Self {
             what,
-            problem: None,
+            verdict: Verdict::Good,
             detail: detail.into(),
         }
     }
@@ -34,8 +56,21 @@ impl Finding {
     fn bad(what: &'static str, exit: Exit, problem: impl Into<String>) -> Self {
         Self {
             what,
-            problem: Some((exit, problem.into())),
-            detail: String::new(),
+            verdict: Verdict::Problem(exit),
+            detail: problem.into(),
+        }
+    }
+
+    /// Warns of something where `is_bad`.
+    fn warned_if(is_bad: bool, what: &'static str, detail: impl Into<String>) -> Self {
+        let verdict = if is_bad {
+            Verdict::Warning
+        } else {
+            Verdict::Good
+        };
+        Self {
+            verdict,
+            ..Self::good(what, detail)
         }
     }
 
@@ -47,37 +82,48 @@ impl Finding {
     }
 }
 
-/// Looks at everything, prints a line each, and exits with the code of the first problem.
+/// Looks at everything, prints a line each, and exits with the code of the first problem; warnings
+/// are none.
 pub(crate) async fn run(app: &App, _args: &Args) -> Result<ExitCode, Failure> {
-    let findings = [
+    let mut findings = vec![
         Finding::of("database", database(app).await),
         Finding::of("tables", tables(app).await),
         Finding::of("schema", schema(app).await),
         Finding::of("queue Redis", queue(app).await),
+    ];
+    findings.extend(queues::look(app).await);
+    findings.extend([
         Finding::of("outbox", outbox(app).await),
         Finding::of("locks Redis", locks(app).await),
         Finding::of("storage", storage(app).await),
         flags(app),
-    ];
+    ]);
     for finding in &findings {
         print(app.format, finding)?;
     }
-    let first = findings.iter().find_map(|finding| finding.problem.as_ref());
-    Ok(first.map_or(ExitCode::SUCCESS, |(exit, _)| (*exit).into()))
+    let first = findings.iter().find_map(|finding| match finding.verdict {
+        Verdict::Problem(exit) => Some(exit),
+        Verdict::Good | Verdict::Warning => None,
+    });
+    Ok(first.map_or(ExitCode::SUCCESS, Into::into))
 }
 
 fn print(format: Format, finding: &Finding) -> Result<(), Failure> {
-    let problem = finding.problem.as_ref().map(|(_, text)| text.as_str());
+    let Finding {
+        what,
+        verdict,
+        detail,
+    } = finding;
     match format {
         Format::Json => output::json(&serde_json::json!({
-            "check": finding.what,
-            "ok": problem.is_none(),
-            "detail": problem.unwrap_or(&finding.detail),
+            "check": what,
+            "ok": !matches!(verdict, Verdict::Problem(_)),
+            "warning": *verdict == Verdict::Warning,
+            "detail": detail,
         })),
         Format::Human => {
-            let mark = if problem.is_none() { "ok" } else { "PROBLEM" };
-            let detail = problem.unwrap_or(&finding.detail);
-            output::line(&format!("{mark:<8} {:<12} {detail}", finding.what))
+            let mark = verdict.as_str();
+            output::line(&output::plain(&format!("{mark:<8} {what:<12} {detail}")))
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::{
 #[derive(ClapArgs)]
 #[command(after_help = "\
 Signals:
-  TERM, INT  drain: finish running jobs (25 s), give the rest back, exit 0; twice: at once
+  TERM, INT  drain: finish running jobs (25 s), give the rest back, exit 0; twice: at once, exit 1
   TSTP/CONT  take no new jobs / take jobs again
   HUP        read the configuration again
   USR1       write pools, running jobs and leases to the log")]

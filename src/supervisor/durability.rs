@@ -3,28 +3,43 @@ use std::collections::BTreeMap;
 
 use quayhand_queue::{QueueError, Redis};
 
-/// Asks Redis how it keeps its data, and warns of what may lose jobs; of a cluster, every node
-/// that is configured. A Redis that does not let us ask is no error.
+/// Asks Redis how it keeps its data, and warns of what may lose jobs.
 ///
 /// # Errors
 ///
-/// When Redis is out of reach or refuses our credentials; of a cluster, when all nodes are.
+/// As [`look`].
 pub(crate) async fn check(redis: &Redis) -> Result<(), QueueError> {
-    redis.ping().await?;
-    let servers = redis.servers();
-    let is_alone = servers.len() == 1;
-    for server in &servers {
-        match check_server(server).await {
-            Err(error) if !is_alone => {
-                tracing::warn!("cannot see how a node of the cluster keeps its data: {error}");
-            }
-            outcome => outcome?,
-        }
+    for warning in look(redis).await? {
+        tracing::warn!("{warning}");
     }
     Ok(())
 }
 
-async fn check_server(redis: &Redis) -> Result<(), QueueError> {
+/// Asks Redis how it keeps its data; returns what may lose jobs, each with the server. Of a cluster
+/// every node that is configured is asked. A Redis that does not let us ask is no error.
+///
+/// # Errors
+///
+/// When Redis is out of reach or refuses our credentials; of a cluster, when all nodes are.
+pub(crate) async fn look(redis: &Redis) -> Result<Vec<String>, QueueError> {
+    redis.ping().await?;
+    let servers = redis.servers();
+    let is_alone = servers.len() == 1;
+    let mut found = Vec::new();
+    for server in &servers {
+        match look_at(server, &mut found).await {
+            Err(error) if !is_alone => {
+                found.push(format!(
+                    "cannot see how a node of the cluster keeps its data: {error}"
+                ));
+            }
+            outcome => outcome?,
+        }
+    }
+    Ok(found)
+}
+
+async fn look_at(redis: &Redis, found: &mut Vec<String>) -> Result<(), QueueError> {
     let mut info = String::new();
     for section in ["persistence", "memory"] {
         match redis
@@ -33,14 +48,14 @@ async fn check_server(redis: &Redis) -> Result<(), QueueError> {
         {
             Ok(text) => info.push_str(&text),
             Err(error @ QueueError::Refused { .. }) => {
-                tracing::warn!("cannot see how Redis keeps its data: {error}");
+                found.push(format!("cannot see how Redis keeps its data: {error}"));
             }
             Err(error) => return Err(error),
         }
     }
-    for warning in warnings(&info) {
-        tracing::warn!(redis = redis.place(), "{warning}");
-    }
+    let place = redis.place();
+    let said = warnings(&info).into_iter();
+    found.extend(said.map(|warning| format!("{warning} ({place})")));
     Ok(())
 }
 

@@ -105,22 +105,21 @@ mod tests {
 
     #[test]
     fn only_our_own_lines_from_info_on_are_told() {
-        let told = |text: &str| text.ends_with("told");
         let spans = Registry::default().with(layer().and_then(Probe));
         tracing::subscriber::with_default(spans, || {
             let notes = Notes::default();
             let span = tracing::info_span!("attempt");
             take_down(&span, &notes);
             span.in_scope(|| {
-                tracing::debug!("not");
-                tracing::info!(target: "tokio_postgres", "not");
+                tracing::debug!("this is not");
+                tracing::info!(target: "tokio_postgres", "this is not");
                 let inner = tracing::info_span!("inner");
                 inner.in_scope(|| tracing::warn!(pause_ms = 3, "told"));
             });
-            tracing::info!("not");
+            tracing::info!("this is not");
             let said = format!("{notes:?}");
             assert!(said.contains(" WARN told pause_ms=3"), "{said}");
-            assert!(!said.contains("not") && !told(&said), "{said}");
+            assert!(!said.contains("not\""), "{said}");
         });
     }
 

@@ -40,6 +40,7 @@ use quayhand_model::Db;
 use quayhand_queue::{Client, Envelope, Notes, Queue, Registry};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use durability::look as look_at_durability;
 pub(crate) use origin::{has_row, note_dropped, note_retried, note_retried_again};
 pub(crate) use plan::host;
 pub use plan::{Plan, Upcoming};

@@ -10,9 +10,11 @@
 //! - `purge.rs`: what owners deleted
 //! - `help.rs`, `snapshots/`: what the verbs say; `lists.rs`, `migrate.rs`: what they answer
 //! - `clock.rs`: a host whose clock is wrong
-//! - `desk.rs`: what operators ask of the queues, in `operating.rs`, `outbox.rs`, `pauses.rs`
+//! - `desk.rs`: what operators ask of the queues, in `operating.rs`, `outbox.rs`, `pauses.rs`,
+//!   `answers.rs`
 //! - `interruption.rs`: runs that are stopped, killed, or not alone
 
+mod answers;
 mod bad_input;
 mod blob_gc;
 mod cleanup;

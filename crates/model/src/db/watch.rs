@@ -105,6 +105,11 @@ impl Watch {
     fn sort(&self, name: &'static str, client: &Client, error: tokio_postgres::Error) -> DbError {
         match error.as_db_error() {
             Some(answer) if is_fatal(answer) => self.lost(name, said(answer)),
+            Some(answer) if lacks_our_table(answer) => DbError::Schema(format!(
+                "{} (statement `{name}`): run `quayhand migrate up`, it makes the `quayhand_*` \
+                 tables and alters no other",
+                said(answer)
+            )),
             Some(answer) => DbError::Statement {
                 name,
                 code: Some(answer.code().code().to_owned()),
@@ -126,6 +131,11 @@ fn is_fatal(answer: &Answer) -> bool {
         answer.parsed_severity(),
         Some(Severity::Fatal | Severity::Panic)
     )
+}
+
+/// Tells whether a table of ours is missing, or a column of one: our migrations were not run.
+fn lacks_our_table(answer: &Answer) -> bool {
+    matches!(answer.code().code(), "42P01" | "42703") && answer.message().contains("quayhand_")
 }
 
 /// Quotes the server without the detail, which may hold a row's values.
