@@ -4,7 +4,7 @@
 CARGO ?= cargo
 FLAGS ?= --locked
 
-.PHONY: help demo test test-faults test-death soak lint doc packages bench-gc
+.PHONY: help demo test test-faults test-death soak lint doc packages bench-gc bench-queue
 
 help: ## Shows this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -42,3 +42,7 @@ doc: ## Builds the documentation, without warnings
 
 bench-gc: packages ## Times collecting beside one hand-written transaction (QUICK=1: small, one run)
 	$(if $(QUICK),QUAYHAND_BENCH_SIZES=small QUAYHAND_BENCH_RUNS=1) $(CARGO) bench $(FLAGS) --bench gc
+
+bench-queue: packages ## Times the queue beside a loop by hand and apalis-redis (QUICK=1: one short run)
+	$(if $(QUICK),QUAYHAND_BENCH_RUNS=1 QUAYHAND_BENCH_JOBS=5000 QUAYHAND_BENCH_BACKLOG=50000) \
+		$(CARGO) bench $(FLAGS) --bench queue
