@@ -44,6 +44,6 @@ async fn is_paused<J: Job<Ctx>>(client: &Client) -> Result<bool, QueueError> {
     Ok(pauses.iter().any(|pause| match &pause.target {
         Target::Queue => true,
         Target::Kind(kind) => kind == J::KIND,
-        Target::Tenant(_) => false,
+        Target::Tenant(_) | Target::Other(_) => false,
     }))
 }

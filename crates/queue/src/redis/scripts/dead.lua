@@ -7,7 +7,7 @@ local function mark_dead(ids)
     local left, mode, unique = string.match(note or '', '^(%d+):(%a+):(.*)$')
     if unique then
       local ends = string.match(call('HGET', UNIQUE, unique) or '', '^(%d+):')
-      if not ends or tonumber(ends) <= now then mark(unique, ids[n], tonumber(left), mode) end
+      if not ends or tonumber(ends) <= now then mark(unique, ids[n], tonumber(left), mode, put) end
     end
   end
   call('HDEL', key('dmarks'), unpack(ids))

@@ -5,6 +5,13 @@
 -- Nothing is written before everything was looked at: a job is enqueued whole or not at all, and an
 -- error names the first that cannot be.
 local answer, ready, wakes = {}, {}, 0
+-- Id and value, of what is written at the end, by hash.
+local notes = { [MARKS] = {}, [key('qmarks')] = {}, [key('lanes')] = {} }
+local function note(hash, id, value)
+  local list = notes[hash]
+  list[#list + 1] = id
+  list[#list + 1] = value
+end
 local first, width = 1, 5
 if ARGV[1] == '' then first, width = 2, 8 end
 
@@ -74,8 +81,8 @@ for at = first, #ARGV, width do
   elseif call('HSETNX', JOBS, id, stamped) == 0 then
     known = id
   else
-    if unique ~= '' then mark(unique, id, ARGV[at + 3], mode) end
-    if lane ~= PLAIN then call('HSET', key('lanes'), id, lane) end
+    if unique ~= '' then mark(unique, id, ARGV[at + 3], mode, note) end
+    if lane ~= PLAIN then note(key('lanes'), id, lane) end
     if delay > 0 then
       call('ZADD', DELAYED, now + delay, id)
       -- Somebody must look again to learn when it is due.
@@ -88,6 +95,9 @@ for at = first, #ARGV, width do
     end
   end
   answer[#answer + 1] = known
+end
+for hash, list in pairs(notes) do
+  if #list > 0 then call('HSET', hash, unpack(list)) end
 end
 if #ready > 0 then call('RPUSH', READY, unpack(ready)) end
 wake(#ready + wakes)

@@ -83,6 +83,7 @@ local function cap_of(gate)
 end
 
 -- Makes the function that says of a job whether it may be taken now.
+local held = {} -- id and gate of what takes a place under a limit now
 local function make_guard()
   local has_pauses = call('EXISTS', key('pauses')) == 1
   local has_cancels = call('EXISTS', key('cancels')) == 1
@@ -149,7 +150,8 @@ local function make_guard()
     if limit then
       note_change(limit, cap_of_rule('limit', rule))
       call('ZADD', key('hold:' .. limit), ends, id)
-      call('HSET', key('held'), id, limit)
+      held[#held + 1] = id
+      held[#held + 1] = limit
     end
     if rate then
       note_change(rate, cap_of_rule('rate', rule))
@@ -235,6 +237,10 @@ local function lease(ids)
   if #taken > 0 then
     call('ZADD', LEASED, unpack(leased))
     call('HSET', LEASES, unpack(leases))
+    if #held > 0 then
+      call('HSET', key('held'), unpack(held))
+      held = {}
+    end
     if has_waiting_marks then unmark_taken(taken) end
   end
   return #taken

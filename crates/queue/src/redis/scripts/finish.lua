@@ -7,7 +7,7 @@ local held = call('HMGET', LEASES, unpack(ids))
 local has_stops = call('EXISTS', key('stops')) == 1
 
 local done, ready, front, delayed, settled, wakes = {}, {}, {}, {}, {}, 0
-local counted = {}
+local counted, has_kept = {}, false
 
 local function later(id, delay)
   if delay > 0 then
@@ -38,7 +38,10 @@ for n, id in ipairs(ids) do
     answer[n] = 1
     settled[id] = true
     local keep_ms = tonumber(ARGV[at + 5])
-    if keep_ms > 0 then record(id, keep_ms, ARGV[at + 6]) end
+    if keep_ms > 0 then
+      keep(id, keep_ms, ARGV[at + 6])
+      has_kept = true
+    end
     if has_stops and stopped(id, verb) then
       done[#done + 1] = id
       verb = nil
@@ -60,6 +63,8 @@ for n, id in ipairs(ids) do
     if verb then counted[verb] = (counted[verb] or 0) + 1 end
   end
 end
+
+if has_kept then trim_kept() end
 
 local gone = {}
 for n, id in ipairs(ids) do

@@ -84,10 +84,21 @@ local function gates()
   -- Frees what jobs held whose leases end; lets the next ones out. Returns how many.
   local function release(ids)
     if #ids == 0 or call('EXISTS', key('held')) == 0 then return 0 end
-    local out = 0
-    for n, gate in ipairs(call('HMGET', key('held'), unpack(ids))) do
+    local passed, by_gate, out = call('HMGET', key('held'), unpack(ids)), {}, 0
+    call('HDEL', key('held'), unpack(ids))
+    -- Where no gate holds a job back, places are freed gate by gate, else one by one.
+    if call('EXISTS', key('caps')) == 0 then
+      for n, gate in ipairs(passed) do
+        if gate then
+          by_gate[gate] = by_gate[gate] or {}
+          table.insert(by_gate[gate], ids[n])
+        end
+      end
+      for gate, holders in pairs(by_gate) do call('ZREM', key('hold:' .. gate), unpack(holders)) end
+      return 0
+    end
+    for n, gate in ipairs(passed) do
       if gate then
-        call('HDEL', key('held'), ids[n])
         call('ZREM', key('hold:' .. gate), ids[n])
         local most = call('HGET', key('caps'), gate)
         if most then out = out + unpark(gate, math.min(1, free_slots(gate, tonumber(most))), true) end

@@ -70,12 +70,31 @@ local function count_up(hash, id)
   return 1
 end
 
+-- Gives up the unique keys that jobs hold, as `unmark` does for one.
+local function unmark_all(ids)
+  for _, marks in ipairs({ MARKS, key('qmarks') }) do
+    local by, held, free = {}, {}, {}
+    local found = call('EXISTS', marks) == 1 and call('HMGET', marks, unpack(ids)) or {}
+    for n, mark in ipairs(found) do
+      if mark then
+        by[#by + 1] = ids[n]
+        held[#held + 1] = marks == MARKS and mark or string.match(mark, '^%d+:(.*)$')
+      end
+    end
+    if #by > 0 then
+      call('HDEL', marks, unpack(by))
+      for n, mark in ipairs(call('HMGET', UNIQUE, unpack(held))) do
+        if mark and string.match(mark, '^%d+:(.*)$') == by[n] then free[#free + 1] = held[n] end
+      end
+      if #free > 0 then call('HDEL', UNIQUE, unpack(free)) end
+    end
+  end
+end
+
 -- Removes every trace of jobs that are in no list any more.
 local function forget(ids)
   if #ids == 0 then return end
-  if call('EXISTS', MARKS, key('qmarks')) > 0 then
-    for _, id in ipairs(ids) do unmark(id) end
-  end
+  if call('EXISTS', MARKS, key('qmarks')) > 0 then unmark_all(ids) end
   call('HDEL', JOBS, unpack(ids))
   local notes = {
     ATTEMPTS, CRASHES, ERRORS, key('lanes'), key('progress'), key('cancels'), key('dmarks'),
@@ -86,17 +105,27 @@ local function forget(ids)
   end
 end
 
--- Keeps what became of an attempt for a while: ten a job, a thousand jobs, the longest-lived.
+-- Keeps what became of an attempt for a while: ten a job. Whoever calls it calls `trim_kept`.
+local function keep(id, keep_ms, text)
+  local history = key('history:' .. id)
+  local length = call('RPUSH', history, '{"at_ms":' .. now .. ',' .. string.sub(text, 2))
+  if length > LONGEST_HISTORY then call('LTRIM', history, -LONGEST_HISTORY, -1) end
+  call('ZADD', key('kept'), now + keep_ms, id)
+end
+
+-- Leaves the records of a thousand jobs, the longest-lived.
+local function trim_kept()
+  local over = call('ZCARD', key('kept')) - LONGEST_KEPT
+  if over < 1 then return end
+  local popped, gone = call('ZPOPMIN', key('kept'), math.min(over, 1000)), {}
+  for at = 1, #popped, 2 do gone[#gone + 1] = key('history:' .. popped[at]) end
+  call('DEL', unpack(gone))
+end
+
+-- Keeps what became of one attempt.
 local function record(id, keep_ms, text)
-  local history, kept = key('history:' .. id), key('kept')
-  call('RPUSH', history, '{"at_ms":' .. now .. ',' .. string.sub(text, 2))
-  call('LTRIM', history, -LONGEST_HISTORY, -1)
-  call('ZADD', kept, now + keep_ms, id)
-  local over = call('ZCARD', kept) - LONGEST_KEPT
-  if over > 0 then
-    local popped = call('ZPOPMIN', kept, math.min(over, 100))
-    for at = 1, #popped, 2 do call('DEL', key('history:' .. popped[at])) end
-  end
+  keep(id, keep_ms, text)
+  trim_kept()
 end
 
 -- Ends a job that somebody cancelled; `text` is the note of who, when and why.
@@ -110,15 +139,17 @@ local function cancelled(id, text)
   call('HINCRBY', STATS, 'cancelled', 1)
 end
 
--- Marks the key as the job's, for as long as it waits, or runs as well.
-local function mark(unique, id, longest_ms, mode)
+local function put(hash, id, value) call('HSET', hash, id, value) end
+
+-- Marks the key as the job's, for as long as it waits, or runs as well; `note` writes whose it is.
+local function mark(unique, id, longest_ms, mode, note)
   -- Times are written whole: at most 2^53.
   local ends = string.format('%.0f', now + longest_ms)
   call('HSET', UNIQUE, unique, ends .. ':' .. id)
   if mode == 'running' then
-    call('HSET', MARKS, id, unique)
+    note(MARKS, id, unique)
   else
-    call('HSET', key('qmarks'), id, ends .. ':' .. unique)
+    note(key('qmarks'), id, ends .. ':' .. unique)
   end
 end
 
