@@ -6,7 +6,7 @@ use quayhand_testkit::{shared_or_skip, wrong_clock};
 use crate::scene::Scene;
 
 /// Gives every tag that is past recovery an hour until it is.
-const AN_HOUR_LEFT: &str = "update tag set lifetime_end_ms = \
+const AN_HOUR_LEFT: &str = "update tag set lifetime_end_ms = tag.id + \
     (extract(epoch from now()) + 3600 - u.removed_tag_expiration_s) * 1000 \
     from repository r join \"user\" u on u.id = r.namespace_user_id \
     where r.id = tag.repository_id and tag.lifetime_end_ms \

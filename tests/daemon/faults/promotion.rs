@@ -132,7 +132,7 @@ async fn a_replica_that_lags_is_promoted_and_nothing_is_lost_end_to_end() {
     twice.retain(|id, _| id % 1000 < EACH);
     println!(
         "F7 a lagging replica promoted: target lost 0 of {} over {rounds} promotions, work again \
-         after 5 s; seen 0, {outage:.1?} (outbox jobs that ran on both sides: {})",
+         within 5 s; seen 0, {outage:.1?} (outbox jobs that ran on both sides: {})",
         rounds * 2 * EACH,
         twice.len()
     );

@@ -58,7 +58,7 @@ async fn after_flushall_everything_is_back_within_one_sweep() {
     daemon.stop().await;
     let marks = world.marks().await;
     println!(
-        "F6 FLUSHALL under a daemon: target all work back within a sweep of {:.0?}, lost 0 of {}; seen \
+        "F6 FLUSHALL under a daemon: target all work back within a sweep of {:.0?} and 10 s, lost 0 of {}; seen \
          outbox and derivable {work:.1?}, a schedule's job {took:.1?}, 0 (twice {})",
         sweep(),
         2 * ALL + 1,

@@ -165,6 +165,7 @@ pub(super) const USED: &[Used] = &[
             ("id", INT),
             ("repository_id", INT),
             ("internal_robot_id", INT),
+            ("root_rule_id", INT),
         ],
     },
     Used {
