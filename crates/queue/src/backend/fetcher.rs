@@ -34,6 +34,7 @@ pub(super) async fn run(pool: Arc<Pool>, finisher: Finisher, out: mpsc::Unbounde
         number: 0,
         patience: Patience::new(),
         unsure: None,
+        more_wait: false,
     };
     while fetcher.turn().await {}
     // The entry lapses by itself when this fails.
@@ -53,7 +54,12 @@ struct Fetcher {
     number: u64,
     patience: Patience,
     unsure: Option<Unsure>,
+    /// The last fetch left jobs behind.
+    more_wait: bool,
 }
+
+/// Longest that a fetch waits for more slots than the first free one.
+const GATHERING: Duration = Duration::from_millis(1);
 
 /// A fetch failed: jobs may be leased to us that we never saw, now or, when the call still
 /// travels, later.
@@ -70,6 +76,9 @@ impl Fetcher {
         if pool.stop.is_cancelled() || self.out.is_closed() {
             return self.settle_doubt().await;
         }
+        if self.more_wait {
+            self.gather().await;
+        }
         let free = pool.slots.free().min(LARGEST_BATCH);
         if free == 0 || *self.quiet.borrow_and_update() {
             self.rest(free == 0).await;
@@ -83,6 +92,7 @@ impl Fetcher {
                 self.patience.reset();
                 pool.worked();
                 let wait = fetched.wait;
+                self.more_wait = wait.is_zero();
                 self.accept(fetched, asked, place);
                 if !wait.is_zero() {
                     self.wait(wait).await;
@@ -98,6 +108,19 @@ impl Fetcher {
             }
         }
         true
+    }
+
+    /// Waits a moment until half of the slots are free. Short jobs end together: a call for the first
+    /// of them alone would cost almost as much as one for all.
+    async fn gather(&self) {
+        let slots = &self.pool.slots;
+        let enough = async {
+            while slots.free() < slots.all() / 2 {
+                slots.changed().await;
+            }
+        };
+        // Long jobs are not waited for.
+        let _gathered = tokio::time::timeout(GATHERING, enough).await;
     }
 
     async fn fetch(&mut self, most: usize, suspects: usize) -> Result<Fetched, crate::QueueError> {
