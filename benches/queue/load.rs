@@ -2,7 +2,9 @@
 use std::{sync::Arc, time::Duration};
 
 use quayhand::supervisor::JobContext;
-use quayhand_queue::{Done, Envelope, Job, JobError, KeyBy, Placement, Policy, Queue, Source};
+use quayhand_queue::{
+    Done, Envelope, Job, JobError, KeyBy, Notes, Placement, Policy, Queue, Source,
+};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
@@ -42,7 +44,7 @@ pub(crate) struct AllOn(pub(crate) Payload);
 pub(crate) struct LoadCtx(pub(crate) Arc<Ledger>);
 
 impl JobContext for LoadCtx {
-    fn for_attempt(&self, _: &Envelope, _: CancellationToken) -> Self {
+    fn for_attempt(&self, _: &Envelope, _: CancellationToken, _: &Notes) -> Self {
         self.clone()
     }
 }

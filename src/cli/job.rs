@@ -163,9 +163,10 @@ fn limits_text(policy: &Policy) -> String {
         .unique_for
         .map(|_| "equal ones never side by side".to_owned());
     let texts: Vec<_> = [limit, rate, equal].into_iter().flatten().collect();
-    match texts.is_empty() {
-        true => "as many as there are slots".to_owned(),
-        false => texts.join(", "),
+    if texts.is_empty() {
+        "as many as there are slots".to_owned()
+    } else {
+        texts.join(", ")
     }
 }
 

@@ -78,7 +78,7 @@ async fn a_job_that_ended_says_when_and_how_long_it_took() {
     let outcome = Some(Outcome::Done(quayhand_queue::Done::default()));
     assert_eq!(
         desk.take_and_keep(outcome, Some(kept)).await,
-        [done.clone()]
+        std::slice::from_ref(&done)
     );
     let shown = desk.says(&["job", "show", &done]).await;
     assert!(

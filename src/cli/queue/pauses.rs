@@ -13,16 +13,13 @@ pub(super) async fn pause(app: &App, what: &What, why: &str) -> Result<(), Failu
     let (queue, target) = (waiting::queue(&what.queue)?, what.target()?);
     warn_of_kind(&target);
     let by = waiting::operator();
-    let is_noted = match app.db_if_any()? {
-        Some(db) => {
-            let (queue, target) = (queue.as_str(), target.to_string());
-            db.scope(async |conn| pause::put(conn, queue, &target, &by, why).await)
-                .await?
-        }
-        None => {
-            output::note("no database is configured, so the pause is lost with Redis");
-            false
-        }
+    let is_noted = if let Some(db) = app.db_if_any()? {
+        let (queue, target) = (queue.as_str(), target.to_string());
+        db.scope(async |conn| pause::put(conn, queue, &target, &by, why).await)
+            .await?
+    } else {
+        output::note("no database is configured, so the pause is lost with Redis");
+        false
     };
     let paused = match app.store().await {
         Ok(store) => store
@@ -73,19 +70,16 @@ pub(super) async fn resume(app: &App, what: &What, listed: Option<String>) -> Re
         (None, Some(none)) if none.is_empty() => Target::Tenant(String::new()),
         _ => what.target()?,
     };
-    let was_noted = match app.db_if_any()? {
-        // First: what is in it is paused again by the daemon.
-        Some(db) => {
-            let (queue, target) = (queue.as_str(), target.to_string());
-            db.scope(async |conn| pause::lift(conn, queue, &target).await)
-                .await?
-        }
-        None => {
-            output::note(
-                "no database is configured: a pause that is noted in one comes back within a minute",
-            );
-            false
-        }
+    // First: what is in it is paused again by the daemon.
+    let was_noted = if let Some(db) = app.db_if_any()? {
+        let (queue, target) = (queue.as_str(), target.to_string());
+        db.scope(async |conn| pause::lift(conn, queue, &target).await)
+            .await?
+    } else {
+        output::note(
+            "no database is configured: a pause that is noted in one comes back within a minute",
+        );
+        false
     };
     let was_paused = app.store().await?.resume(&queue, &target).await? || was_noted;
     let said = if was_paused {

@@ -22,9 +22,10 @@ pub(super) fn end_the_worker_where_asked(envelope: &Envelope) {
 /// Adds the kinds of this file, as an old or a newer release knows them.
 pub(super) fn add_to(registry: Registry<TestCtx>, is_newer: bool) -> Registry<TestCtx> {
     let registry = registry.with::<Fenced>().with::<OutOfMemory>();
-    match is_newer {
-        false => registry.with::<Versioned<1>>(),
-        true => registry.with::<Versioned<2>>(),
+    if is_newer {
+        registry.with::<Versioned<2>>()
+    } else {
+        registry.with::<Versioned<1>>()
     }
 }
 

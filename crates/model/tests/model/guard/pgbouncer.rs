@@ -19,7 +19,7 @@ struct Bounced {
 impl Bounced {
     async fn new(lab: &Lab) -> Self {
         Self {
-            bouncer: PgBouncer::start(&lab.server, 2).await.unwrap(),
+            bouncer: PgBouncer::start(lab.server, 2).await.unwrap(),
             database: lab.database.clone(),
         }
     }
