@@ -39,6 +39,7 @@ pub(crate) struct World {
 }
 
 /// One row of the ledger.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Mark {
     pub(crate) id: i64,
     pub(crate) attempt: i32,

@@ -133,6 +133,8 @@ async fn between_the_row_and_the_queue() {
     let mut proxy = Proxy::start(redis).await.unwrap();
     let mut settings = hasty(&world);
     settings.redis_url = format!("redis://{}/0", proxy.address());
+    // Nothing renews it from then on, and a job whose lease may end is cancelled.
+    settings.lease = Duration::from_secs(8);
     let mut daemon = world.daemon(&settings).await;
     world.commit_only([Once { id: 1, ms: 1_500 }]).await;
     world.leased(&A, 1).await;

@@ -10,6 +10,9 @@ use crate::world::Mark;
 /// How long after its effect a job's finish may be on its way.
 const LONGEST_FINISH_MS: i64 = 2_000;
 
+/// How long a statement that the victim had sent may go on in the server.
+const LONGEST_EFFECT_MS: i64 = 1_000;
+
 /// Who died.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Victim {
@@ -39,7 +42,7 @@ impl Crash {
         }
         self.pid.is_none_or(|pid| pid == first.pid)
             && self.from_ms - LONGEST_FINISH_MS <= first.at_ms
-            && first.at_ms <= self.until_ms
+            && first.at_ms <= self.until_ms + LONGEST_EFFECT_MS
             && self.from_ms <= second.at_ms
     }
 }
@@ -53,8 +56,8 @@ pub(super) struct Figures {
     pub(super) unknown_ran: usize,
     /// Effects that came again because somebody died.
     pub(super) doubles: BTreeMap<Victim, usize>,
-    /// Jobs that took effect again although nobody died.
-    pub(super) without_cause: Vec<i64>,
+    /// What took effect again although nobody died: when, and where.
+    pub(super) without_cause: Vec<(Mark, Mark)>,
 }
 
 impl Figures {
@@ -73,12 +76,12 @@ impl Figures {
             unknown_ran: ran(&answers.unknown),
             ..Self::default()
         };
-        for (id, marks) in by_id {
+        for marks in by_id.values() {
             for two in marks.windows(2) {
                 let cause = crashes.iter().find(|crash| crash.explains(two[0], two[1]));
                 match cause {
                     Some(crash) => *figures.doubles.entry(crash.victim).or_default() += 1,
-                    None => figures.without_cause.push(id),
+                    None => figures.without_cause.push((*two[0], *two[1])),
                 }
             }
         }
@@ -165,10 +168,10 @@ mod tests {
             (8, 9_990, 16_000),  // another process
             (7, 7_000, 16_000),  // its finish was long over
             (7, 9_980, 9_990),   // twice before the death
-            (7, 10_200, 16_000), // after its own death
+            (7, 11_200, 16_000), // long after its own death
         ] {
             let seen = figures(&[mark(1, pid, first_ms), mark(1, 9, second_ms)]);
-            assert_eq!(seen.without_cause, [1], "{pid} {first_ms} {second_ms}");
+            assert_eq!(seen.without_cause.len(), 1, "{pid} {first_ms} {second_ms}");
         }
     }
 }

@@ -148,7 +148,7 @@ async fn nothing_is_lost_while_workers_daemons_and_redis_are_killed() {
     assert_eq!(figures.lost, 0, "acknowledged jobs without effect");
     assert!(
         figures.without_cause.is_empty(),
-        "{:?}",
+        "{:?} {crashes:?}",
         figures.without_cause
     );
     assert!(redo <= target, "{redo:?}");
