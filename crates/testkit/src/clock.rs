@@ -1,10 +1,6 @@
 //! A wrong clock for one process.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, io, path::Path, process::Command};
 
 use crate::{TestkitError, error::io_error};
 
@@ -30,7 +26,7 @@ pub fn wrong_clock(
     ])
 }
 
-fn compile(source: &PathBuf, library: &PathBuf) -> io::Result<()> {
+fn compile(source: &Path, library: &Path) -> io::Result<()> {
     let mut cc = Command::new("cc");
     let cc = cc.args(["-shared", "-fPIC", "-o"]).arg(library).arg(source);
     let output = cc.output()?;

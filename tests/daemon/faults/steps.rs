@@ -117,8 +117,10 @@ async fn hold_the_ledger(world: &World) -> tokio_postgres::Client {
 #[tokio::test(flavor = "multi_thread")]
 async fn between_the_effect_and_the_finish() {
     let world = World::new().await;
-    let (mut daemon, _proxy) = slow_daemon(&world).await;
+    let (mut daemon, proxy) = slow_daemon(&world).await;
     world.marked(1, PATIENCE).await;
+    // The finish is on its way for a second, and would arrive without its sender.
+    drop(proxy);
     daemon.kill();
     let counts = world.store().counts(&A).await.unwrap();
     assert_eq!(counts.leased, 1, "the queue was not told");
