@@ -23,7 +23,7 @@ local function unqueue(id)
     end
   end
   -- Until then it stands in no equal job's way.
-  unmark(id)
+  unmark({ id })
   call('HSET', key('cancels'), id, note)
   return false
 end

@@ -16,7 +16,6 @@ local first, width = 1, 5
 if ARGV[1] == '' then first, width = 2, 8 end
 
 local LONGEST_TIME_MS = 9e15
-local LARGEST_ENVELOPE = 300000
 local MODES = { running = true, queued = true, replace = true, debounce = true }
 
 local function is_between(text, least, most)

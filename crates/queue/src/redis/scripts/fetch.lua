@@ -1,8 +1,8 @@
 -- ARGV: worker, token, how many (at most 1,000), lease in ms, how many of them may be suspect; then
--- six for each kind that has rules: kind, most that run at once (0: any), by what, most that start (0: any), in how many ms,
--- by what. Answers: ms until it is worth looking again (0: at once), jobs recovered, jobs
--- buried; then four for each job that is now leased under the token: id, envelope, attempt,
--- crashes.
+-- six for each kind that has rules: kind, most that run at once (0: any), by what, most that start
+-- (0: any), in how many ms, by what. Answers: ms until it is worth looking again (0: at once), jobs
+-- recovered, jobs buried; then four for each job that is now leased under the token: id, envelope,
+-- attempt, crashes.
 local worker, token = ARGV[1], ARGV[2]
 local wanted, lease_ms, suspects = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local hold = note_call(lease_ms)
@@ -82,8 +82,10 @@ local function cap_of(gate)
   end
 end
 
+-- Id and gate of what takes a place under a limit now.
+local held = {}
+
 -- Makes the function that says of a job whether it may be taken now.
-local held = {} -- id and gate of what takes a place under a limit now
 local function make_guard()
   local has_pauses = call('EXISTS', key('pauses')) == 1
   local has_cancels = call('EXISTS', key('cancels')) == 1
@@ -121,7 +123,7 @@ local function make_guard()
   local function passes(id, envelope, ends)
     if not has_pauses and #ARGV == 5 then return true end
     -- What cannot be read is handed out, to be buried.
-    if #envelope > 300000 then return true end
+    if #envelope > LARGEST_ENVELOPE then return true end
     local ok, job = pcall(cjson.decode, envelope)
     if not ok or type(job) ~= 'table' or type(job.kind) ~= 'string' then return true end
     if type(job.tenant) ~= 'string' then job.tenant = '' end

@@ -28,6 +28,7 @@ local LONGEST_KEPT = 1000
 local MOST_CRASHES = 3
 local SUSPECT_PAUSE_MS = 1000
 local LONGEST_WAIT_MS = 5000
+local LARGEST_ENVELOPE = 300000 -- in bytes
 
 local call = redis.call
 local clock = call('TIME')
@@ -48,20 +49,6 @@ local function unmark_key(unique, id)
   if mark and string.match(mark, '^%d+:(.*)$') == id then call('HDEL', UNIQUE, unique) end
 end
 
--- Gives up the unique key that the job holds, if it still does.
-local function unmark(id)
-  local unique = call('HGET', MARKS, id)
-  if unique then
-    call('HDEL', MARKS, id)
-    unmark_key(unique, id)
-  end
-  local waiting = call('HGET', key('qmarks'), id)
-  if waiting then
-    call('HDEL', key('qmarks'), id)
-    unmark_key(string.match(waiting, '^%d+:(.*)$'), id)
-  end
-end
-
 -- Adds one to a counter of a hash. What is there and no number was written by hand.
 local function count_up(hash, id)
   local n = redis.pcall('HINCRBY', hash, id, 1)
@@ -70,8 +57,8 @@ local function count_up(hash, id)
   return 1
 end
 
--- Gives up the unique keys that jobs hold, as `unmark` does for one.
-local function unmark_all(ids)
+-- Gives up the unique keys that jobs hold, those that they still do.
+local function unmark(ids)
   for _, marks in ipairs({ MARKS, key('qmarks') }) do
     local by, held, free = {}, {}, {}
     local found = call('EXISTS', marks) == 1 and call('HMGET', marks, unpack(ids)) or {}
@@ -94,7 +81,7 @@ end
 -- Removes every trace of jobs that are in no list any more.
 local function forget(ids)
   if #ids == 0 then return end
-  if call('EXISTS', MARKS, key('qmarks')) > 0 then unmark_all(ids) end
+  if call('EXISTS', MARKS, key('qmarks')) > 0 then unmark(ids) end
   call('HDEL', JOBS, unpack(ids))
   local notes = {
     ATTEMPTS, CRASHES, ERRORS, key('lanes'), key('progress'), key('cancels'), key('dmarks'),
@@ -176,7 +163,7 @@ local function bury(id, why)
   call('HSET', ERRORS, id, why)
   if call('EXISTS', MARKS, key('qmarks')) > 0 then
     note_mark(id)
-    unmark(id)
+    unmark({ id })
   end
   local over = call('ZCARD', DEAD) - LONGEST_DEAD
   if over > 0 then

@@ -10,7 +10,7 @@ facts.state, facts.at_ms = state_of(id)
 facts.error = call('HGET', ERRORS, id) or ''
 facts.token = call('HGET', LEASES, id) or nil
 facts.stop = call('HGET', key('stops'), id) or call('HGET', key('cancels'), id) or nil
-local ok, job = pcall(cjson.decode, #envelope > 300000 and '' or envelope)
+local ok, job = pcall(cjson.decode, #envelope > LARGEST_ENVELOPE and '' or envelope)
 if ok and type(job) == 'table' and type(job.kind) == 'string' then
   facts.kind = job.kind
   facts.kind_seen_ms = tonumber(call('ZSCORE', key('kinds'), job.kind) or 0)
