@@ -1,4 +1,5 @@
 //! What one run came to.
+use std::fmt;
 
 /// The figures of one run; those a way does not have are 0.
 #[derive(Clone, Copy, Debug, Default)]
@@ -8,6 +9,21 @@ pub(crate) struct Figures {
     pub(crate) peak_mib: f64,
     pub(crate) p50_ms: f64,
     pub(crate) longest_ms: f64,
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            seconds,
+            p50_ms,
+            longest_ms,
+            ..
+        } = self;
+        write!(
+            f,
+            "{seconds:>6.2} s, p50 {p50_ms:.0} ms, longest {longest_ms:.0} ms"
+        )
+    }
 }
 
 /// Returns the middle value; 0 when there is none.

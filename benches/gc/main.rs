@@ -64,9 +64,12 @@ async fn measure(size: Size, runs: usize) -> Option<Report> {
         snapshot.describe()
     );
     let mut figures: Vec<Vec<Figures>> = ways.iter().map(|_| Vec::new()).collect();
-    for _ in 0..runs {
+    for turn in 1..=runs {
         for (way, figures) in ways.iter().zip(&mut figures) {
-            figures.push(run(&snapshot, &bouncer, *way).await);
+            let run = run(&snapshot, &bouncer, *way).await;
+            // A benchmark of an hour that is stopped has said what it saw.
+            println!("  run {turn}: {way:<26} {run}");
+            figures.push(run);
         }
     }
     let figures: Vec<_> = ways.into_iter().zip(figures).collect();

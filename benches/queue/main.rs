@@ -20,6 +20,10 @@
 //! - `QUAYHAND_BENCH_RUNS`: runs of each way, default 5.
 //! - `QUAYHAND_BENCH_JOBS`: jobs of a run, default 100,000; fewer where each takes a round trip.
 //! - `QUAYHAND_BENCH_BACKLOG`: jobs of the backlog, default 1,000,000.
+//! - `QUAYHAND_BENCH_CONCURRENT`: of the part `speed`, how many at a time; default
+//!   `1,10,100,1000`.
+//! - `QUAYHAND_BENCH_WAYS`: of the part `speed`, words that the names of the ways have, such as
+//!   `unused,hand`; default all.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![expect(
     clippy::unwrap_used,
@@ -51,6 +55,10 @@ struct Size {
     runs: usize,
     jobs: u32,
     backlog: u32,
+    /// Jobs at a time, of the part `speed`; none for all.
+    concurrent: Vec<usize>,
+    /// Words of the names of the ways, of the part `speed`; none for all.
+    ways: Vec<String>,
 }
 
 fn main() {
@@ -70,9 +78,14 @@ async fn measure() {
         runs: number("QUAYHAND_BENCH_RUNS", 5),
         jobs: number("QUAYHAND_BENCH_JOBS", 100_000),
         backlog: number("QUAYHAND_BENCH_BACKLOG", 1_000_000),
+        concurrent: words("QUAYHAND_BENCH_CONCURRENT")
+            .iter()
+            .map(|word| word.parse().unwrap())
+            .collect(),
+        ways: words("QUAYHAND_BENCH_WAYS"),
     };
-    let chosen = env::var("QUAYHAND_BENCH_PARTS").unwrap_or_default();
-    let is_chosen = |part| chosen.is_empty() || chosen.split(',').any(|word| word.trim() == part);
+    let parts = words("QUAYHAND_BENCH_PARTS");
+    let is_chosen = |part: &str| parts.is_empty() || parts.iter().any(|word| word == part);
     let mut stage = Stage::set().await;
     let mut report = Report::default();
     println!(
@@ -97,6 +110,16 @@ async fn measure() {
         idle::measure(&mut stage, &size, &mut report).await;
     }
     report.print();
+}
+
+/// Reads a list of words from the environment; empty when there is none.
+fn words(variable: &str) -> Vec<String> {
+    let text = env::var(variable).unwrap_or_default();
+    let words = text
+        .split(',')
+        .map(str::trim)
+        .filter(|word| !word.is_empty());
+    words.map(str::to_owned).collect()
 }
 
 /// Reads a number from the environment.

@@ -33,6 +33,17 @@ struct Figures {
     redis_us: f64,
 }
 
+impl Figures {
+    /// The figures of a way that was not chosen.
+    const fn unknown() -> Self {
+        Self {
+            speed: f64::NAN,
+            process_us: f64::NAN,
+            redis_us: f64::NAN,
+        }
+    }
+}
+
 /// The medians at one concurrency.
 struct Row {
     concurrent: usize,
@@ -43,7 +54,7 @@ struct Row {
 impl Row {
     fn of(&self, way: Way) -> Figures {
         let found = self.figures.iter().find(|(known, _)| *known == way);
-        found.unwrap().1
+        found.map_or_else(Figures::unknown, |(_, figures)| *figures)
     }
 
     fn speed(&self, way: Way) -> f64 {
@@ -53,7 +64,9 @@ impl Row {
 
 pub(crate) async fn measure(stage: &mut Stage, size: &Size, report: &mut Report) {
     let mut rows = Vec::new();
-    for concurrent in CONCURRENT {
+    let is_chosen =
+        |concurrent: &usize| size.concurrent.is_empty() || size.concurrent.contains(concurrent);
+    for concurrent in CONCURRENT.into_iter().filter(is_chosen) {
         rows.push(measure_at(stage, size, concurrent).await);
     }
     let best = rows.iter().map(|row| row.speed(Way::Peer));
@@ -64,7 +77,7 @@ pub(crate) async fn measure(stage: &mut Stage, size: &Size, report: &mut Report)
         "", "concurrent", "jobs/s", "process", "Redis"
     );
     for row in &rows {
-        for way in Way::ALL {
+        for (way, _) in row.figures.iter().copied() {
             let note = match way {
                 Way::Peer => format!("  {:?}", row.tuning),
                 Way::Hand => String::new(),
@@ -120,14 +133,21 @@ async fn measure_at(stage: &mut Stage, size: &Size, concurrent: usize) -> Row {
         10 => size.jobs / 2,
         _ => size.jobs,
     };
-    let tuning = tune(stage, size.jobs / 10, concurrent).await;
-    let mut figures = Way::ALL.map(|way| (way, Vec::new()));
+    let ways: Vec<_> = Way::ALL
+        .into_iter()
+        .filter(|way| way.is_chosen(&size.ways))
+        .collect();
+    let mut tuning = Tuning::DEFAULT;
+    if ways.contains(&Way::Peer) {
+        tuning = tune(stage, size.jobs / 10, concurrent).await;
+    }
+    let mut figures: Vec<_> = ways.into_iter().map(|way| (way, Vec::new())).collect();
     for _ in 0..size.runs {
         for (way, figures) in &mut figures {
             figures.push(run(stage, *way, jobs, concurrent, tuning).await);
         }
     }
-    let figures = figures.map(|(way, runs): (_, Vec<Figures>)| {
+    let figures = figures.into_iter().map(|(way, runs): (_, Vec<Figures>)| {
         let middle = |figure: fn(&Figures) -> f64| median(runs.iter().map(figure));
         let figures = Figures {
             speed: middle(|run| run.speed),
@@ -139,7 +159,7 @@ async fn measure_at(stage: &mut Stage, size: &Size, concurrent: usize) -> Row {
     Row {
         concurrent,
         tuning,
-        figures: figures.into(),
+        figures: figures.collect(),
     }
 }
 

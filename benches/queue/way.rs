@@ -30,6 +30,12 @@ pub(crate) enum Way {
 impl Way {
     /// Every way, the limit in the middle.
     pub(crate) const ALL: [Self; 4] = [Self::Unused, Self::Hand, Self::AllOn, Self::Peer];
+    /// Tells whether a selection has this way; an empty one has all.
+    pub(crate) fn is_chosen(self, words: &[String]) -> bool {
+        let name = self.to_string();
+        words.is_empty() || words.iter().any(|word| name.contains(word.as_str()))
+    }
+
     /// Ours.
     pub(crate) const OURS: [Self; 2] = [Self::Unused, Self::AllOn];
 }

@@ -137,6 +137,7 @@ impl<C: JobContext> Attempts<C> {
             job.tenant = envelope.tenant,
         );
         lines::take_down(&span, &notes);
+        let envelope = Arc::new(envelope);
         let _entered = self.running.enter(RunningJob::starting(queue, &envelope));
         let attempt = self.run_for_row(envelope, cancelled, notes);
         attempt.instrument(span).await
@@ -144,7 +145,7 @@ impl<C: JobContext> Attempts<C> {
 
     async fn run_for_row(
         &self,
-        envelope: Envelope,
+        envelope: Arc<Envelope>,
         cancelled: CancellationToken,
         notes: Notes,
     ) -> Outcome {
@@ -164,7 +165,7 @@ impl<C: JobContext> Attempts<C> {
 
     async fn run_in_span(
         &self,
-        envelope: Envelope,
+        envelope: Arc<Envelope>,
         cancelled: CancellationToken,
         notes: Notes,
     ) -> Outcome {
@@ -186,7 +187,7 @@ impl<C: JobContext> Attempts<C> {
         outcome
     }
 
-    fn spawn(&self, envelope: Envelope, stop: &CancellationToken, notes: &Notes) -> Work {
+    fn spawn(&self, envelope: Arc<Envelope>, stop: &CancellationToken, notes: &Notes) -> Work {
         let base = self.base.read().unwrap_or_else(PoisonError::into_inner);
         let ctx = Arc::new(base.for_attempt(&envelope, stop.clone(), notes));
         drop(base);

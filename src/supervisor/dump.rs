@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use quayhand_jobs::Gate;
 use quayhand_model::{Db, outbox};
-use quayhand_queue::{Client, PoolStatus, Queue};
+use quayhand_queue::{Client, Envelope, PoolStatus, Queue};
 
 use super::{
     pool::Steering,
@@ -50,21 +50,20 @@ impl Scene {
 }
 
 fn dump_job(job: &RunningJob) {
-    let RunningJob {
-        queue,
+    let Envelope {
         kind,
         id,
         attempt,
         tenant,
-        started,
-    } = job;
-    let age = started.elapsed();
+        ..
+    } = &*job.envelope;
+    let age = job.started.elapsed();
     let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
     tracing::info!(
         job.kind = kind,
         job.id = id,
         job.attempt = attempt,
-        job.queue = %queue,
+        job.queue = %job.queue,
         job.tenant = tenant,
         age_ms,
         "dump: job `{kind}` runs for {age:.1?}"

@@ -39,12 +39,11 @@ impl Summary {
 /// Logs the end of an attempt, inside its span.
 pub(crate) fn report(kind: &str, summary: &Summary, outcome: &Outcome, took: Duration) {
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    let counts = summary.counts();
     match (outcome, summary) {
         (Outcome::Done(done), _) => {
             info!(
                 duration_ms,
-                counts,
+                counts = summary.counts(),
                 outcome = "done",
                 "ran `{kind}`: {done}"
             );
@@ -52,7 +51,7 @@ pub(crate) fn report(kind: &str, summary: &Summary, outcome: &Outcome, took: Dur
         (Outcome::Retry { delay, error }, _) => {
             warn!(
                 duration_ms,
-                counts,
+                counts = summary.counts(),
                 outcome = "retry",
                 error,
                 "`{kind}` failed; again in {delay:.1?}"
@@ -61,7 +60,7 @@ pub(crate) fn report(kind: &str, summary: &Summary, outcome: &Outcome, took: Dur
         (Outcome::Dead { reason }, _) => {
             error!(
                 duration_ms,
-                counts,
+                counts = summary.counts(),
                 outcome = "dead",
                 error = reason,
                 "`{kind}` is dead"
@@ -70,7 +69,7 @@ pub(crate) fn report(kind: &str, summary: &Summary, outcome: &Outcome, took: Dur
         (Outcome::Snooze { delay, reason }, _) => {
             info!(
                 duration_ms,
-                counts,
+                counts = summary.counts(),
                 outcome = "snooze",
                 reason,
                 "`{kind}` goes on in {delay:.1?}"

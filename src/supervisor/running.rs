@@ -6,7 +6,7 @@ use std::{
 };
 
 use quayhand_queue::{Envelope, Queue};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 /// Knows every attempt that runs here. Cheap to clone; clones share one state.
 #[derive(Clone, Default)]
@@ -15,7 +15,8 @@ pub(crate) struct RunningJobs(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     jobs: Mutex<Jobs>,
-    count: watch::Sender<usize>,
+    /// Notified when the last one ended.
+    none: Notify,
 }
 
 #[derive(Default)]
@@ -28,22 +29,16 @@ struct Jobs {
 #[derive(Clone, Debug)]
 pub(crate) struct RunningJob {
     pub(crate) queue: Queue,
-    pub(crate) kind: String,
-    pub(crate) id: String,
-    pub(crate) attempt: u32,
-    pub(crate) tenant: String,
+    pub(crate) envelope: Arc<Envelope>,
     pub(crate) started: Instant,
 }
 
 impl RunningJob {
     /// Describes the attempt that starts now.
-    pub(crate) fn starting(queue: &Queue, envelope: &Envelope) -> Self {
+    pub(crate) fn starting(queue: &Queue, envelope: &Arc<Envelope>) -> Self {
         Self {
             queue: queue.clone(),
-            kind: envelope.kind.clone(),
-            id: envelope.id.clone(),
-            attempt: envelope.attempt,
-            tenant: envelope.tenant.clone(),
+            envelope: Arc::clone(envelope),
             started: Instant::now(),
         }
     }
@@ -62,7 +57,6 @@ impl RunningJobs {
         jobs.last_key += 1;
         let key = jobs.last_key;
         jobs.by_key.insert(key, job);
-        self.0.count.send_replace(jobs.by_key.len());
         Entered {
             inner: Arc::clone(&self.0),
             key,
@@ -71,7 +65,7 @@ impl RunningJobs {
 
     /// Counts them.
     pub(crate) fn count(&self) -> usize {
-        *self.0.count.borrow()
+        self.0.lock().by_key.len()
     }
 
     /// Lists them, the oldest first.
@@ -81,9 +75,14 @@ impl RunningJobs {
 
     /// Waits until none runs.
     pub(crate) async fn none(&self) {
-        let mut count = self.0.count.subscribe();
-        // The sender lives in `self`, so the wait ends with an answer.
-        let _count = count.wait_for(|count| *count == 0).await;
+        loop {
+            // Made before the look: what ends in between is not missed.
+            let none = self.0.none.notified();
+            if self.count() == 0 {
+                return;
+            }
+            none.await;
+        }
     }
 }
 
@@ -98,7 +97,9 @@ impl Drop for Entered {
     fn drop(&mut self) {
         let mut jobs = self.inner.lock();
         jobs.by_key.remove(&self.key);
-        self.inner.count.send_replace(jobs.by_key.len());
+        if jobs.by_key.is_empty() {
+            self.inner.none.notify_waiters();
+        }
     }
 }
 
@@ -112,15 +113,9 @@ mod tests {
     async fn an_attempt_is_listed_until_it_ends() {
         let running = RunningJobs::default();
         assert!(running.none().now_or_never().is_some());
-        let job = RunningJob {
-            queue: Queue::new("gc"),
-            kind: "k".into(),
-            id: "1".into(),
-            attempt: 1,
-            tenant: String::new(),
-            started: Instant::now(),
-        };
-        let entered = running.enter(job);
+        let envelope = r#"{"id":"1","kind":"k","payload":{}}"#;
+        let envelope = Arc::new(serde_json::from_str(envelope).unwrap());
+        let entered = running.enter(RunningJob::starting(&Queue::new("gc"), &envelope));
         assert_eq!((running.count(), running.list().len()), (1, 1));
         assert!(running.none().now_or_never().is_none());
         drop(entered);

@@ -4,11 +4,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tracing::{error, info, warn};
 
 use super::{
     Notes, Taken,
+    ahead::{Ahead, Pace},
     finisher::Finisher,
     pool::Pool,
     taken::{Keeping, Ticket},
@@ -23,14 +24,20 @@ const UNKNOWN_PAUSE: Duration = Duration::from_secs(30);
 /// How long a job waits whose earlier attempt still runs here, its lease lost.
 const STILL_RUNNING_PAUSE: Duration = Duration::from_secs(1);
 
-/// Fetches until the pool stops or nobody takes the jobs.
-pub(super) async fn run(pool: Arc<Pool>, finisher: Finisher, out: mpsc::UnboundedSender<Taken>) {
+/// Longest that a fetch waits for more slots than the first free one.
+const GATHERING: Duration = Duration::from_millis(1);
+/// Longest that a job waits here for a slot before it is given back to the queue.
+const LONGEST_AHEAD: Duration = Duration::from_millis(50);
+
+/// Fetches until the pool stops.
+pub(super) async fn run(pool: Arc<Pool>, finisher: Finisher, ahead: Arc<Ahead>) {
     let mut fetcher = Fetcher {
         waiter: pool.store.waiter(&pool.queue),
         quiet: pool.quiet.subscribe(),
         pool,
         finisher,
-        out,
+        out: Out(ahead),
+        pace: Pace::new(),
         number: 0,
         patience: Patience::new(),
         unsure: None,
@@ -48,7 +55,8 @@ pub(super) async fn run(pool: Arc<Pool>, finisher: Finisher, out: mpsc::Unbounde
 struct Fetcher {
     pool: Arc<Pool>,
     finisher: Finisher,
-    out: mpsc::UnboundedSender<Taken>,
+    out: Out,
+    pace: Pace,
     waiter: Waiter,
     quiet: watch::Receiver<bool>,
     number: u64,
@@ -58,8 +66,14 @@ struct Fetcher {
     more_wait: bool,
 }
 
-/// Longest that a fetch waits for more slots than the first free one.
-const GATHERING: Duration = Duration::from_millis(1);
+/// The way out, closed when the fetcher ends, however it does.
+struct Out(Arc<Ahead>);
+
+impl Drop for Out {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
 
 /// A fetch failed: jobs may be leased to us that we never saw, now or, when the call still
 /// travels, later.
@@ -73,28 +87,35 @@ impl Fetcher {
     async fn turn(&mut self) -> bool {
         let pool = self.pool.clone();
         pool.turned();
-        if pool.stop.is_cancelled() || self.out.is_closed() {
+        if pool.stop.is_cancelled() {
             return self.settle_doubt().await;
         }
-        if self.more_wait {
-            self.gather().await;
+        if *self.quiet.borrow_and_update() {
+            self.out.0.give_back();
+            self.rest_quiet().await;
+            return true;
         }
-        let free = pool.slots.free().min(LARGEST_BATCH);
-        if free == 0 || *self.quiet.borrow_and_update() {
-            self.rest(free == 0).await;
+        let most = pool.slots.all() + self.pace.ahead(&pool.slots);
+        self.gather(most).await;
+        if self.is_told_to_pause() {
+            return true;
+        }
+        let wanted = most.saturating_sub(pool.slots.held()).min(LARGEST_BATCH);
+        if wanted == 0 {
+            self.rest_full().await;
             return true;
         }
         self.adopt_when_unsure().await;
         let asked = Instant::now();
         let place = Arc::clone(&pool.suspects).try_acquire_owned().ok();
-        match self.fetch(free, usize::from(place.is_some())).await {
+        match self.fetch(wanted, usize::from(place.is_some())).await {
             Ok(fetched) => {
                 self.patience.reset();
                 pool.worked();
                 let wait = fetched.wait;
                 self.more_wait = wait.is_zero();
                 self.accept(fetched, asked, place);
-                if !wait.is_zero() {
+                if !wait.is_zero() && self.out.0.is_empty() {
                     self.wait(wait).await;
                 }
             }
@@ -110,17 +131,32 @@ impl Fetcher {
         true
     }
 
-    /// Waits a moment until half of the slots are free. Short jobs end together: a call for the first
-    /// of them alone would cost almost as much as one for all.
-    async fn gather(&self) {
-        let slots = &self.pool.slots;
-        let enough = async {
-            while slots.free() < slots.all() / 2 {
-                slots.changed().await;
+    /// Waits until half of what the pool may hold has ended: short jobs end together, and a call for
+    /// the first of them alone would cost almost as much as one for all. No slot is left free for
+    /// longer than a moment. Jobs that wait for a slot in vain are given back.
+    async fn gather(&mut self, most: usize) {
+        let (slots, ahead) = (&self.pool.slots, &self.out.0);
+        let few = if self.more_wait { most - most / 2 } else { 0 };
+        let since = Instant::now();
+        while self.more_wait || !ahead.is_empty() {
+            let gathered = tokio::time::timeout(GATHERING, slots.fewer_than(few + 1)).await;
+            // Long jobs are not waited for.
+            if gathered.is_ok() || ahead.is_empty() {
+                return;
             }
-        };
-        // Long jobs are not waited for.
-        let _gathered = tokio::time::timeout(GATHERING, enough).await;
+            if self.is_told_to_pause() {
+                return;
+            }
+            if since.elapsed() > LONGEST_AHEAD {
+                ahead.give_back();
+                self.pace.reset(slots);
+                return;
+            }
+        }
+    }
+
+    fn is_told_to_pause(&self) -> bool {
+        self.pool.stop.is_cancelled() || *self.quiet.borrow()
     }
 
     async fn fetch(&mut self, most: usize, suspects: usize) -> Result<Fetched, crate::QueueError> {
@@ -151,18 +187,20 @@ impl Fetcher {
         if buried > 0 {
             error!(queue = %self.pool.queue, jobs = buried, "jobs are dead: each took its process down again and again");
         }
+        let mut jobs = Vec::with_capacity(fetched.jobs.len());
         for job in fetched.jobs {
-            self.accept_one(&job, asked);
+            jobs.extend(self.accept_one(&job, asked));
             if job.is_suspect()
                 && let Some(place) = place.take()
             {
                 self.pool.running.keep_place(&job.lease, place);
             }
         }
+        self.out.0.add(jobs);
     }
 
-    /// Hands a job on, or settles it here when this host cannot run it.
-    fn accept_one(&mut self, job: &TakenJob, asked: Instant) {
+    /// Prepares a job to be run, or settles it here when this host cannot run it.
+    fn accept_one(&self, job: &TakenJob, asked: Instant) -> Option<Taken> {
         let decided = match job.read() {
             Ok(envelope) => self.decide(&envelope).map_or(Ok(envelope), Err),
             Err(reason) => {
@@ -182,17 +220,19 @@ impl Fetcher {
             }
         });
         match started {
-            Err(outcome) => self.settle(job, outcome),
+            Err(outcome) => {
+                self.settle(job, outcome);
+                None
+            }
             Ok((envelope, notes, cancelled)) => {
                 let ticket = self.ticket(&job.lease, &envelope, &notes);
-                // A closed channel drops the job, which gives it back.
-                let _given_back = self.out.send(Taken {
+                Some(Taken {
                     envelope,
                     lease: job.lease.clone(),
                     cancelled,
                     notes,
                     ticket: Some(ticket),
-                });
+                })
             }
         }
     }
@@ -212,7 +252,7 @@ impl Fetcher {
             lease: Some(lease.clone()),
             running: pool.running.clone(),
             finisher: self.finisher.clone(),
-            _slot: pool.slots.take(),
+            slot: pool.slots.hold(),
             is_at_work: false,
             keeping,
         }
@@ -270,11 +310,11 @@ impl Fetcher {
                 if unsure.since.elapsed() > pool.lease {
                     self.unsure = None;
                 }
-                for job in jobs {
-                    if seen.get(&job.lease.id) != Some(&job.lease.token) {
-                        self.accept_one(&job, asked);
-                    }
-                }
+                let unseen = jobs
+                    .iter()
+                    .filter(|job| seen.get(&job.lease.id) != Some(&job.lease.token));
+                let taken = unseen.filter_map(|job| self.accept_one(job, asked));
+                self.out.0.add(taken.collect());
             }
             Err(error) => pool.failed("adopt", &error),
         }
@@ -288,15 +328,23 @@ impl Fetcher {
     }
 
     /// Waits while no job may be taken.
-    async fn rest(&mut self, is_full: bool) {
+    async fn rest_quiet(&mut self) {
         let pool = self.pool.clone();
-        if !is_full {
-            // Quiet: somebody else should be woken instead of us.
-            let _lapses = pool.store.leave(&pool.queue, &pool.worker, false).await;
-        }
+        // Somebody else should be woken instead of us.
+        let _lapses = pool.store.leave(&pool.queue, &pool.worker, false).await;
         tokio::select! {
             () = pool.stop.cancelled() => {}
-            () = pool.slots.changed(), if is_full => {}
+            _ = self.quiet.changed() => {}
+            () = tokio::time::sleep(LONGEST_WAIT) => {}
+        }
+    }
+
+    /// Waits until a slot is free; a pool without any waits for one.
+    async fn rest_full(&mut self) {
+        let pool = self.pool.clone();
+        tokio::select! {
+            () = pool.stop.cancelled() => {}
+            () = pool.slots.fewer_than(pool.slots.all()) => {}
             _ = self.quiet.changed() => {}
             () = tokio::time::sleep(LONGEST_WAIT) => {}
         }

@@ -17,6 +17,12 @@ use crate::{Finish, LARGEST_BATCH, jitter::Patience};
 /// How long a pool that closes tries to commit; what is left comes back when its leases end.
 const CLOSING_PATIENCE: Duration = Duration::from_secs(5);
 
+/// After a call for more jobs than this the next one waits for more than the first that ends: a call
+/// costs as much as some dozens of jobs.
+const MANY: usize = 50;
+/// For how long it does.
+const GATHERING: Duration = Duration::from_millis(1);
+
 /// The way to the task that commits; cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Finisher {
@@ -90,7 +96,11 @@ impl Finisher {
 
 async fn commit_all(mut inbox: Inbox, pool: &Pool) {
     let mut notes = Vec::new();
-    while inbox.notes.recv_many(&mut notes, LARGEST_BATCH).await > 0 {
+    loop {
+        let many = inbox.notes.recv_many(&mut notes, LARGEST_BATCH).await;
+        if many == 0 {
+            break;
+        }
         let mut batch = Vec::with_capacity(notes.len());
         let mut flushes = Vec::new();
         for note in notes.drain(..) {
@@ -105,6 +115,9 @@ async fn commit_all(mut inbox: Inbox, pool: &Pool) {
         for done in flushes {
             // Nobody waits any more when the worker was dropped.
             let _gone = done.send(());
+        }
+        if many > MANY {
+            tokio::time::sleep(GATHERING).await;
         }
     }
 }
@@ -135,9 +148,8 @@ async fn commit(batch: &[Finish], pool: &Pool) {
         }
         tokio::time::sleep(patience.pause()).await;
     }
-    for finish in batch {
-        pool.running.remove(&finish.lease);
-    }
+    pool.running
+        .remove(batch.iter().map(|finish| &finish.lease));
 }
 
 /// Warns of finishes that came too late. After a lost answer a refusal says nothing.

@@ -1,11 +1,13 @@
 //! The storage of an apalis worker: our queues behind apalis's `Backend`.
 //!
-//! Four parts share one [`Pool`]: the fetcher asks for as many jobs as there are free slots and
-//! waits when there are none; the acknowledging layer turns what a handler returns into a finish;
-//! the finisher commits finishes in groups; the [`Keeper`], on a thread of its own, renews what
-//! is leased. None of them ever reports an error to apalis, which would end the worker and drop
-//! its running jobs: they try again, and [`PoolHandle::status`] tells the supervisor.
+//! Four parts share one [`Pool`]: the fetcher asks for as many jobs as there are free slots, for
+//! more where they are short, and waits when there are none; the acknowledging layer turns what a
+//! handler returns into a finish; the finisher commits finishes in groups; the [`Keeper`], on a
+//! thread of its own, renews what is leased. None of them ever reports an error to apalis, which
+//! would end the worker and drop its running jobs: they try again, and [`PoolHandle::status`] tells
+//! the supervisor.
 mod ack;
+mod ahead;
 mod fetcher;
 mod finisher;
 mod keeper;
@@ -17,6 +19,7 @@ mod taken;
 
 use std::{
     convert::Infallible,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -26,7 +29,7 @@ use apalis_core::{
     worker::context::WorkerContext,
 };
 use futures::{FutureExt as _, future::BoxFuture};
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::task::JoinHandle;
 use tokio_util::sync::DropGuard;
 
 pub use ack::{Ack, AckLayer};
@@ -35,18 +38,18 @@ pub use notes::Notes;
 pub use pool::{KnownKinds, PoolConfig, PoolHandle, PoolStatus};
 pub use taken::Taken;
 
-use self::{finisher::Finisher, pool::Pool};
+use self::{ahead::Ahead, finisher::Finisher, pool::Pool};
 use crate::Store;
 
 /// Feeds one apalis worker from one queue.
 ///
 /// It hands out at most as many jobs as the pool has slots, so a worker needs no concurrency
-/// limit of its own. Closing it (apalis does, after the last running job) gives back what was
+/// limit of its own. Of short jobs it leases more, up to 1,000 that run within some 10 ms. Closing it (apalis does, after the last running job) gives back what was
 /// not started and commits every finish; dropping it without closing does the same in the
 /// background.
 pub struct Backend {
     config: PoolConfig,
-    pool: std::sync::Arc<Pool>,
+    pool: Arc<Pool>,
     finisher: Finisher,
     started: Option<Started>,
     closing: Option<BoxFuture<'static, ()>>,
@@ -55,7 +58,7 @@ pub struct Backend {
 
 /// What runs once the worker polls.
 struct Started {
-    jobs: mpsc::UnboundedReceiver<Taken>,
+    ahead: Arc<Ahead>,
     fetcher: JoinHandle<()>,
     committing: JoinHandle<()>,
 }
@@ -80,10 +83,10 @@ impl Backend {
 
     fn start(&mut self) -> &mut Started {
         self.started.get_or_insert_with(|| {
-            let (sender, jobs) = mpsc::unbounded_channel();
-            let fetching = fetcher::run(self.pool.clone(), self.finisher.clone(), sender);
+            let ahead = Ahead::new(self.pool.slots.clone());
+            let fetching = fetcher::run(self.pool.clone(), self.finisher.clone(), ahead.clone());
             Started {
-                jobs,
+                ahead,
                 fetcher: tokio::spawn(fetching),
                 committing: self.finisher.start(self.pool.clone()),
             }
@@ -109,7 +112,7 @@ impl apalis_core::backend::Backend for Backend {
         cx: &mut Context<'_>,
         _: &WorkerContext,
     ) -> Poll<Option<Result<Self::Task, Infallible>>> {
-        let job = ready!(self.start().jobs.poll_recv(cx));
+        let job = ready!(self.start().ahead.poll_next(cx));
         Poll::Ready(job.map(|taken| Ok(task(taken))))
     }
 
@@ -147,14 +150,10 @@ impl BackendConfig for Backend {
     }
 }
 
-/// Waits for a fetch that is under way, gives its jobs back, commits every finish.
-async fn close(mut started: Started, finisher: Finisher) {
+/// Waits for a fetch that is under way; it gives its jobs back. Commits every finish.
+async fn close(started: Started, finisher: Finisher) {
     // It ended with a panic at worst; its jobs come back when their leases end.
     let _ended = started.fetcher.await;
-    started.jobs.close();
-    while let Some(taken) = started.jobs.recv().await {
-        drop(taken);
-    }
     finisher.flush().await;
     started.committing.abort();
 }

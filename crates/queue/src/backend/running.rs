@@ -1,7 +1,7 @@
 //! The jobs in the hands of one pool, and when their leases were last renewed.
 use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    collections::{HashMap, hash_map::Entry},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -19,7 +19,7 @@ pub(super) struct Running {
 
 #[derive(Debug)]
 struct Held {
-    token: String,
+    token: Arc<str>,
     cancelled: CancellationToken,
     renewed: Instant,
     lost: bool,
@@ -77,21 +77,22 @@ impl Running {
     }
 
     /// Lists every job whose finish is not settled, with the token of its lease.
-    pub(super) fn held(&self) -> HashMap<String, String> {
+    pub(super) fn held(&self) -> HashMap<String, Arc<str>> {
         let jobs = self.lock();
         let held = jobs.iter();
         held.map(|(id, held)| (id.clone(), held.token.clone()))
             .collect()
     }
 
-    /// Removes a job whose finish is settled.
-    pub(super) fn remove(&self, lease: &Lease) {
+    /// Removes jobs whose finishes are settled.
+    pub(super) fn remove<'a>(&self, leases: impl Iterator<Item = &'a Lease>) {
         let mut jobs = self.lock();
-        if jobs
-            .get(&lease.id)
-            .is_some_and(|held| held.token == lease.token)
-        {
-            jobs.remove(&lease.id);
+        for lease in leases {
+            if let Entry::Occupied(entry) = jobs.entry(lease.id.clone())
+                && entry.get().token == lease.token
+            {
+                entry.remove();
+            }
         }
     }
 
@@ -205,13 +206,13 @@ mod tests {
         assert!(running.leases().is_empty(), "lost, so not renewed");
         running.end(&lease("a"));
         add("c").unwrap();
-        running.remove(&lease("a"));
-        assert_eq!(running.held()["1"], "c", "the next attempt stays");
-        running.remove(&lease("c"));
+        running.remove([&lease("a")].into_iter());
+        assert_eq!(&*running.held()["1"], "c", "the next attempt stays");
+        running.remove([&lease("c")].into_iter());
         add("a").unwrap();
-        running.remove(&lease("b"));
-        assert_eq!(running.held()["1"], "a");
-        running.remove(&lease("a"));
+        running.remove([&lease("b")].into_iter());
+        assert_eq!(&*running.held()["1"], "a");
+        running.remove([&lease("a")].into_iter());
         assert!(running.held().is_empty());
     }
 }

@@ -1,19 +1,31 @@
-//! How many jobs a pool may run at a time.
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+//! How many jobs a pool may run at a time, and how many it holds.
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
+    },
+    task::Waker,
 };
 
+use futures::task::AtomicWaker;
 use tokio::sync::Notify;
 
 /// Counts the slots of a pool; their number may change while it runs.
 ///
-/// Only the fetcher takes slots, so what it saw free stays free until it takes it.
+/// A job is held from its fetch to its end, and has a slot while it runs. Only the fetcher adds
+/// jobs and only the worker takes slots, so what either saw free stays free until it takes it.
 #[derive(Debug)]
 pub(super) struct Slots {
     all: AtomicUsize,
     used: AtomicUsize,
+    held: AtomicUsize,
+    /// Jobs that ran and ended, ever.
+    ended: AtomicU64,
+    /// The fetcher waits until fewer jobs than this are held; 0: it does not.
+    wanted: AtomicUsize,
     changed: Notify,
+    /// The worker, when it waits for a job or a slot.
+    worker: AtomicWaker,
 }
 
 impl Slots {
@@ -21,62 +33,136 @@ impl Slots {
         Arc::new(Self {
             all: AtomicUsize::new(all),
             used: AtomicUsize::new(0),
+            held: AtomicUsize::new(0),
+            ended: AtomicU64::new(0),
+            wanted: AtomicUsize::new(0),
             changed: Notify::new(),
+            worker: AtomicWaker::new(),
         })
     }
 
     pub(super) fn all(&self) -> usize {
-        self.all.load(Ordering::Acquire)
+        self.all.load(SeqCst)
     }
 
     pub(super) fn used(&self) -> usize {
-        self.used.load(Ordering::Acquire)
+        self.used.load(SeqCst)
+    }
+
+    pub(super) fn held(&self) -> usize {
+        self.held.load(SeqCst)
+    }
+
+    pub(super) fn ended(&self) -> u64 {
+        self.ended.load(SeqCst)
+    }
+
+    pub(super) fn are_free(&self) -> bool {
+        self.used() < self.all()
     }
 
     /// Changes the number; jobs that run beyond it run to their end.
     pub(super) fn resize(&self, all: usize) {
-        self.all.store(all, Ordering::Release);
+        self.all.store(all, SeqCst);
         self.changed.notify_one();
+        self.wake_worker();
     }
 
-    pub(super) fn free(&self) -> usize {
-        self.all().saturating_sub(self.used())
+    /// Waits until fewer jobs than this are held, or the slots were resized. For the fetcher alone.
+    pub(super) async fn fewer_than(&self, jobs: usize) {
+        self.wanted.store(jobs, SeqCst);
+        // What ends after this look notifies: nothing is missed in between.
+        if self.held() >= jobs {
+            self.changed.notified().await;
+        }
+        self.wanted.store(0, SeqCst);
     }
 
-    /// Waits until the number of free slots may have grown.
-    pub(super) async fn changed(&self) {
-        self.changed.notified().await;
+    /// Has the worker woken by the next job or free slot.
+    pub(super) fn register_worker(&self, waker: &Waker) {
+        self.worker.register(waker);
     }
 
-    pub(super) fn take(self: &Arc<Self>) -> Slot {
-        self.used.fetch_add(1, Ordering::AcqRel);
-        Slot(self.clone())
+    pub(super) fn wake_worker(&self) {
+        self.worker.wake();
+    }
+
+    /// Adds a job that was fetched.
+    pub(super) fn hold(self: &Arc<Self>) -> Slot {
+        self.held.fetch_add(1, SeqCst);
+        Slot {
+            slots: self.clone(),
+            is_taken: false,
+        }
     }
 }
 
-/// One taken slot; dropping it frees it.
+/// The place of one job; dropping it frees it.
 #[derive(Debug)]
-pub(super) struct Slot(Arc<Slots>);
+pub(super) struct Slot {
+    slots: Arc<Slots>,
+    is_taken: bool,
+}
+
+impl Slot {
+    /// Takes a slot for the job, which runs from now on.
+    pub(super) fn take(&mut self) {
+        self.is_taken = true;
+        self.slots.used.fetch_add(1, SeqCst);
+    }
+}
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.used.fetch_sub(1, Ordering::AcqRel);
-        self.0.changed.notify_one();
+        let slots = &self.slots;
+        if self.is_taken {
+            slots.used.fetch_sub(1, SeqCst);
+            slots.ended.fetch_add(1, SeqCst);
+            slots.wake_worker();
+        }
+        let held = slots.held.fetch_sub(1, SeqCst) - 1;
+        if held < slots.wanted.load(SeqCst) {
+            slots.changed.notify_one();
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
+
     use super::*;
 
     #[test]
     fn running_jobs_outlive_a_smaller_pool() {
         let slots = Slots::new(3);
-        let taken = [slots.take(), slots.take()];
-        assert_eq!(slots.free(), 1);
+        let mut held = [slots.hold(), slots.hold(), slots.hold()];
+        held[0].take();
+        held[1].take();
+        assert_eq!((slots.held(), slots.used(), slots.ended()), (3, 2, 0));
+        assert!(slots.are_free());
         slots.resize(1);
-        assert_eq!((slots.free(), slots.used()), (0, 2));
-        drop(taken);
-        assert_eq!(slots.free(), 1);
+        assert!(!slots.are_free() && slots.used() == 2);
+        drop(held);
+        assert_eq!((slots.held(), slots.used(), slots.ended()), (0, 0, 2));
+        assert!(slots.are_free());
+    }
+
+    #[tokio::test]
+    async fn the_fetcher_is_told_when_few_enough_are_held() {
+        let slots = Slots::new(3);
+        let mut held = vec![slots.hold(), slots.hold(), slots.hold()];
+        assert!(slots.fewer_than(4).now_or_never().is_some());
+        let mut few = Box::pin(slots.fewer_than(2));
+        assert!(few.as_mut().now_or_never().is_none());
+        held.pop();
+        assert!(few.as_mut().now_or_never().is_none());
+        held.pop();
+        assert!(few.as_mut().now_or_never().is_some());
+        drop(few);
+        let mut resized = Box::pin(slots.fewer_than(0));
+        assert!(resized.as_mut().now_or_never().is_none());
+        slots.resize(1);
+        assert!(resized.now_or_never().is_some());
     }
 }

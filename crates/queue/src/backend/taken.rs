@@ -29,6 +29,13 @@ pub struct Taken {
 }
 
 impl Taken {
+    /// Takes a slot: the job runs from now on.
+    pub(super) fn start(&mut self) {
+        if let Some(ticket) = &mut self.ticket {
+            ticket.slot.take();
+        }
+    }
+
     /// Makes a text that no other attempt has: the token and the id.
     pub(super) fn token(&self) -> String {
         format!("{}:{}", self.lease.token, self.lease.id)
@@ -42,7 +49,7 @@ pub(super) struct Ticket {
     pub(super) running: Arc<Running>,
     pub(super) finisher: Finisher,
     /// Freed with the ticket.
-    pub(super) _slot: Slot,
+    pub(super) slot: Slot,
     /// Its job's code runs in this very moment.
     pub(super) is_at_work: bool,
     /// What is kept of the attempt; `None`: nothing.

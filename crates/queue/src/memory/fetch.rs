@@ -1,5 +1,5 @@
 //! Taking jobs: the script `fetch.lua`, line by line.
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     gates::Rules,
@@ -69,7 +69,7 @@ impl QueueState {
         now_ms: u64,
     ) -> (Vec<TakenJob>, bool) {
         let is_guarded = !rules.is_empty() || !self.pauses.is_empty() || !self.parks.is_empty();
-        let token = fetch.worker.token(fetch.number);
+        let token: Arc<str> = fetch.worker.token(fetch.number).into();
         let ends_ms = now_ms + ms(fetch.lease);
         let (mut jobs, mut looked, mut is_short) = (Vec::new(), 0, false);
         let mut suspects = fetch.suspects;
@@ -156,9 +156,9 @@ impl QueueState {
         (back.len(), buried)
     }
 
-    fn lease(&mut self, id: &str, token: &str, ends_ms: u64) -> Option<TakenJob> {
+    fn lease(&mut self, id: &str, token: &Arc<str>, ends_ms: u64) -> Option<TakenJob> {
         let job = self.jobs.get_mut(id)?;
-        job.lease = Some((token.to_owned(), ends_ms));
+        job.lease = Some((Arc::clone(token), ends_ms));
         self.leased.insert((ends_ms, id.to_owned()));
         let taken = job.taken(id.to_owned());
         self.unmark_taken(id);

@@ -89,7 +89,7 @@ impl QueueState {
             token: job
                 .lease
                 .as_ref()
-                .map_or_else(String::new, |(token, _)| token.clone()),
+                .map_or_else(String::new, |(token, _)| token.to_string()),
             stop: job
                 .stop
                 .as_ref()

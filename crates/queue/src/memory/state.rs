@@ -52,7 +52,7 @@ pub(super) struct QueueState {
 #[derive(Default)]
 pub(super) struct Job {
     pub(super) envelope: String,
-    pub(super) lease: Option<(String, u64)>,
+    pub(super) lease: Option<(Arc<str>, u64)>,
     pub(super) attempts: u32,
     pub(super) crashes: u32,
     pub(super) error: String,

@@ -16,7 +16,16 @@ impl Answer {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.values.len() == 0
+        self.len() == 0
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Reads a list, as an answer of its own.
+    pub(super) fn list(&mut self) -> Result<Self, QueueError> {
+        Ok(Self::of(self.verb, self.next("a list")?))
     }
 
     pub(super) fn number(&mut self) -> Result<u64, QueueError> {
@@ -28,7 +37,8 @@ impl Answer {
     }
 
     pub(super) fn text(&mut self) -> Result<String, QueueError> {
-        Ok(String::from_utf8_lossy(&self.bytes()?).into_owned())
+        Ok(String::from_utf8(self.bytes()?)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
     }
 
     pub(super) fn bytes(&mut self) -> Result<Vec<u8>, QueueError> {
@@ -41,6 +51,16 @@ impl Answer {
             .into_iter()
             .find(|state| state.as_str() == name)
             .ok_or_else(|| self.broken(&format!("the state `{name}`")))
+    }
+
+    /// Reads the rest of a job that was taken for the first time.
+    pub(super) fn first_attempt(&mut self, lease: Lease) -> Result<TakenJob, QueueError> {
+        Ok(TakenJob {
+            lease,
+            envelope: self.bytes()?,
+            attempt: 1,
+            crashes: 0,
+        })
     }
 
     /// Reads the rest of a taken job.

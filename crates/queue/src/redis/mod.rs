@@ -1,18 +1,19 @@
 //! Queues in Redis: one script a verb, all keys of a queue under one hash tag.
 mod answer;
+mod finish;
 mod keys;
 mod operate;
 mod scripts;
 mod wait;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 pub(crate) use wait::RedisWaiter;
 
 use self::{answer::Answer, keys::Keys, scripts::Verb};
 use crate::{
-    Counts, Envelope, Fetch, Fetched, Finish, LARGEST_BATCH, Lease, NewJob, Outcome, Queue,
-    QueueError, Receipt, Redis, Renewed, Rule, Shown, State, TakenJob, WorkerId, settle::kept,
+    Counts, Envelope, Fetch, Fetched, Finish, LARGEST_BATCH, Lease, NewJob, Queue, QueueError,
+    Receipt, Redis, Renewed, Rule, Shown, State, TakenJob, WorkerId,
 };
 
 /// Most bytes of envelopes that one call carries; Redis works on nothing else meanwhile.
@@ -70,10 +71,10 @@ impl RedisStore {
         queue: &Queue,
         fetch: &Fetch<'_>,
     ) -> Result<Fetched, QueueError> {
-        let token = fetch.worker.token(fetch.number);
+        let token: Arc<str> = fetch.worker.token(fetch.number).into();
         let mut call = Verb::Fetch.on(queue);
         call.arg(fetch.worker.as_str())
-            .arg(&token)
+            .arg(&*token)
             .arg(fetch.most.clamp(1, LARGEST_BATCH))
             .arg(ms(fetch.lease))
             .arg(fetch.suspects);
@@ -83,11 +84,20 @@ impl RedisStore {
         let mut answer = Answer::of("fetch", self.redis.at(queue).script("fetch", &call).await?);
         let wait = Duration::from_millis(answer.number()?);
         let (recovered, buried) = (answer.number()?, answer.number()?);
-        let mut jobs = Vec::new();
-        while !answer.is_empty() {
-            let id = answer.text()?;
-            let token = token.clone();
-            jobs.push(answer.taken(Lease { id, token })?);
+        let (mut again, mut taken) = (answer.list()?, answer.list()?);
+        let mut jobs = Vec::with_capacity(taken.len() / 2);
+        while !taken.is_empty() {
+            let lease = Lease {
+                id: taken.text()?,
+                token: Arc::clone(&token),
+            };
+            jobs.push(taken.first_attempt(lease)?);
+        }
+        while !again.is_empty() {
+            let (place, attempt, crashes) = (again.count()?, again.count()?, again.count()?);
+            if let Some(job) = usize::try_from(place).ok().and_then(|n| jobs.get_mut(n)) {
+                (job.attempt, job.crashes) = (attempt, crashes);
+            }
         }
         Ok(Fetched {
             jobs,
@@ -112,7 +122,7 @@ impl RedisStore {
                 Answer::of("adopt", self.redis.at(queue).script("adopt", &call).await?);
             cursor = answer.text()?;
             while !answer.is_empty() {
-                let (id, token) = (answer.text()?, answer.text()?);
+                let (id, token) = (answer.text()?, answer.text()?.into());
                 jobs.push(answer.taken(Lease { id, token })?);
             }
             if cursor == "0" {
@@ -132,7 +142,7 @@ impl RedisStore {
             let mut call = Verb::Renew.on(queue);
             call.arg(ms(lease));
             for lease in batch {
-                call.arg(&lease.id).arg(&lease.token);
+                call.arg(&lease.id).arg(&*lease.token);
             }
             let answers: Vec<u8> = self.redis.at(queue).script("renew", &call).await?;
             held.extend(answers.into_iter().map(|answer| match answer {
@@ -151,26 +161,9 @@ impl RedisStore {
     ) -> Result<Vec<bool>, QueueError> {
         let mut settled = Vec::with_capacity(batch.len());
         for batch in batch.chunks(LARGEST_BATCH) {
-            let mut call = Verb::Finish.on(queue);
-            for finish in batch {
-                let (verb, delay, text) = spelled(&finish.outcome);
-                call.arg(&finish.lease.id)
-                    .arg(&finish.lease.token)
-                    .arg(verb)
-                    .arg(ms(delay))
-                    .arg(kept(text));
-                let (keep_for, record) = match &finish.kept {
-                    Some(kept) => (kept.keep_for, kept.written()),
-                    None => (Duration::ZERO, None),
-                };
-                call.arg(ms(keep_for)).arg(record.unwrap_or_default());
-            }
-            settled.extend(
-                self.redis
-                    .at(queue)
-                    .script::<Vec<bool>>("finish", &call)
-                    .await?,
-            );
+            let (call, order) = finish::call(queue, batch);
+            let refused: Vec<usize> = self.redis.at(queue).script("finish", &call).await?;
+            settled.extend(finish::settled(&order, &refused));
         }
         Ok(settled)
     }
@@ -239,9 +232,16 @@ impl RedisStore {
     }
 }
 
-/// Prepares the enqueuing of some jobs, in the short form where it will do.
+/// Prepares the enqueuing of some jobs, in the shortest form that will do.
 fn enqueue_call(queue: &Queue, batch: &[NewJob]) -> redis::ScriptInvocation<'static> {
     let mut call = Verb::Enqueue.on(queue);
+    if batch.iter().all(NewJob::is_bare) {
+        call.arg("").arg("");
+        for job in batch {
+            call.arg(&job.id).arg(&job.envelope);
+        }
+        return call;
+    }
     let is_plain = batch.iter().all(NewJob::is_plain);
     if !is_plain {
         call.arg("");
@@ -271,17 +271,6 @@ fn add_rule(call: &mut redis::ScriptInvocation<'_>, rule: &Rule) {
     });
     call.arg(&rule.kind).arg(limit.0).arg(limit.1);
     call.arg(rate.0).arg(rate.1).arg(rate.2);
-}
-
-/// Spells an outcome as the script `finish` reads it: verb, delay, text.
-fn spelled(outcome: &Outcome) -> (&'static str, Duration, &str) {
-    match outcome {
-        Outcome::Done(_) => ("done", Duration::ZERO, ""),
-        Outcome::Retry { delay, error } => ("retry", *delay, error),
-        Outcome::Dead { reason } => ("dead", Duration::ZERO, reason),
-        Outcome::Snooze { delay, reason } => ("snooze", *delay, reason),
-        Outcome::GiveBack => ("back", Duration::ZERO, ""),
-    }
 }
 
 /// How many of the jobs go into one call: at least one.

@@ -214,7 +214,7 @@ impl RedisStore {
             let mut call = Verb::Note.on(queue);
             for note in batch {
                 call.arg(&note.lease.id)
-                    .arg(&note.lease.token)
+                    .arg(&*note.lease.token)
                     .arg(cut(&note.text, LONGEST_LINE_BYTES));
             }
             held.extend(

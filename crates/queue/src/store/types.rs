@@ -1,5 +1,5 @@
 //! What goes into the verbs of a store and what comes out of them.
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{Envelope, Outcome, Record, Rule, UniqueMode};
 
@@ -57,11 +57,16 @@ pub struct NewJob {
 }
 
 impl NewJob {
-    /// Says whether the short form of the script `enqueue` carries it.
+    /// Says whether the shorter form of the script `enqueue` carries it.
     pub(crate) fn is_plain(&self) -> bool {
         self.priority == 0
             && self.tenant.is_empty()
             && self.unique_mode == UniqueMode::WhileQueuedOrRunning
+    }
+
+    /// Says whether the shortest form does: the job is due at once and asks for nothing.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.is_plain() && self.delay.is_zero() && self.unique.is_empty()
     }
 }
 
@@ -144,8 +149,9 @@ impl TakenJob {
 pub struct Lease {
     /// The job's id.
     pub id: String,
-    /// Differs each time the job is taken; a finish with an older one is refused.
-    pub token: String,
+    /// Differs each time the job is taken; a finish with an older one is refused. Jobs that were
+    /// taken together share it.
+    pub token: Arc<str>,
 }
 
 /// Says what becomes of one taken job.

@@ -174,7 +174,7 @@ async fn jobs_given_back_go_to_the_front_in_order(desk: Desk) {
 async fn a_stale_lease_is_refused_alone(desk: Desk) {
     desk.put(1..=3).await;
     let mut held = leases(&desk.take(3).await);
-    held[1].token.push('x');
+    held[1].token = "another".into();
     assert_eq!(desk.finish(&held, done()).await, [true, false, true]);
     assert_eq!(desk.counts().await, [0, 0, 1, 0]);
     assert_eq!(desk.finish(&held, done()).await, [false; 3], "repeated");
@@ -278,7 +278,7 @@ async fn a_renewed_lease_does_not_end(desk: Desk) {
     let held = leases(&desk.fetch(1, SHORT_LEASE).await.jobs);
     let lost = Lease {
         id: "gone".to_owned(),
-        token: "x".to_owned(),
+        token: "x".into(),
     };
     let both = [held[0].clone(), lost];
     let until = std::time::Instant::now() + SHORT_LEASE * 4;

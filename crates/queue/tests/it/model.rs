@@ -1,6 +1,9 @@
 //! What a queue must do, said as simply as possible: a map of jobs, without any clock or order but
 //! what the promises name.
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use quayhand_queue::{Cancelled, Counts, Outcome, TakenJob};
 
@@ -16,7 +19,7 @@ pub(crate) enum Place {
     /// In the hands of a worker.
     Held {
         worker: usize,
-        token: String,
+        token: Arc<str>,
     },
     /// Its worker is gone, its lease has ended.
     Orphaned,
@@ -190,7 +193,7 @@ impl Model {
         let Some(job) = self.jobs.get_mut(id) else {
             return false;
         };
-        if !matches!(&job.place, Place::Held { token: held, .. } if held == token) {
+        if !matches!(&job.place, Place::Held { token: held, .. } if **held == *token) {
             return false;
         }
         if let Outcome::Retry { .. } | Outcome::Dead { .. } = outcome

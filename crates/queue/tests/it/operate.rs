@@ -392,7 +392,7 @@ async fn progress_is_shown_while_the_lease_is_held(desk: Desk) {
         text: "half".to_owned(),
     }];
     assert_eq!(desk.store.note(&desk.queue, &notes).await.unwrap(), [true]);
-    notes[0].lease.token.push('x');
+    notes[0].lease.token = "another".into();
     "all".clone_into(&mut notes[0].text);
     assert_eq!(desk.store.note(&desk.queue, &notes).await.unwrap(), [false]);
     let shown = desk.store.get(&desk.queue, "1").await.unwrap().unwrap();

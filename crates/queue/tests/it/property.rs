@@ -247,7 +247,7 @@ impl Run {
             return;
         };
         let stale = Lease {
-            token: format!("{}x", lease.token),
+            token: format!("{}x", lease.token).into(),
             ..lease.clone()
         };
         let both = [stale, lease.clone()];

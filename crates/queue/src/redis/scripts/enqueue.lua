@@ -1,6 +1,7 @@
 -- ARGV: five for each job: id, delay in ms, unique key ('' for none), its longest time in ms,
 -- envelope. Or, after a first argument that is empty, eight: id, delay, unique key, its longest
--- time, its mode (`running`, `queued`, `replace`, `debounce`), priority, tenant, envelope.
+-- time, its mode (`running`, `queued`, `replace`, `debounce`), priority, tenant, envelope. Or, after
+-- two that are empty, two: id, envelope.
 -- Answers for each: '' when it is enqueued, else the id of the job that is there.
 -- Nothing is written before everything was looked at: a job is enqueued whole or not at all, and an
 -- error names the first that cannot be.
@@ -14,7 +15,9 @@ local function note(hash, id, value)
 end
 local first, width = 1, 5
 if ARGV[1] == '' then first, width = 2, 8 end
+if ARGV[1] == '' and ARGV[2] == '' then first, width = 3, 2 end
 
+local MOST_JOBS = 1000
 local LONGEST_TIME_MS = 9e15
 local MODES = { running = true, queued = true, replace = true, debounce = true }
 
@@ -28,18 +31,22 @@ local function problem(at)
   local envelope = ARGV[at + width - 1]
   if not envelope then return 'some of its ' .. width .. ' arguments are missing' end
   if not is_sayable(ARGV[at]) then return 'its id is no text of 1 to 512 bytes' end
+  if string.byte(envelope) ~= 123 then return 'its envelope does not begin with {' end
+  if #envelope > LARGEST_ENVELOPE then return 'its envelope is too large' end
+  if width == 2 then return nil end
   if not is_between(ARGV[at + 1], 0, LONGEST_TIME_MS) then return 'its delay is no number of ms' end
   if ARGV[at + 2] ~= '' and not is_between(ARGV[at + 3], 0, LONGEST_TIME_MS) then
     return 'the life of its unique key is no number of ms'
   end
-  if string.sub(envelope, 1, 1) ~= '{' then return 'its envelope does not begin with {' end
-  if #envelope > LARGEST_ENVELOPE then return 'its envelope is too large' end
   if width == 5 then return nil end
   if not MODES[ARGV[at + 4]] then return 'its mode is none of running, queued, replace, debounce' end
   if not is_between(ARGV[at + 5], -128, 127) then return 'its priority is not -128 to 127' end
   if #ARGV[at + 6] > LONGEST_ID then return 'its tenant has more than 512 bytes' end
 end
 
+if #ARGV - first >= MOST_JOBS * width then
+  return redis.error_reply('ERR more than ' .. MOST_JOBS .. ' jobs in a call')
+end
 for at = first, #ARGV, width do
   local wrong = problem(at)
   if wrong then return redis.error_reply('ERR job ' .. (at - first) / width + 1 .. ': ' .. wrong) end
@@ -54,9 +61,14 @@ local function holder(unique, id)
   return ''
 end
 
+-- Ids and envelopes of new jobs, written at the end, and where in the list an envelope is, by id.
+local fresh, place = {}, {}
+
 -- What a job that is left out changes of the one that waits.
 local function change(by, ends, mode, delay, envelope)
-  if mode == 'replace' and call('HEXISTS', LEASES, by) == 0 then
+  if mode == 'replace' and place[by] then
+    fresh[place[by]] = envelope
+  elseif mode == 'replace' and call('HEXISTS', LEASES, by) == 0 then
     call('HSET', JOBS, by, envelope)
   elseif mode == 'debounce' and delay > 0 and call('ZSCORE', DELAYED, by) then
     -- One that waits out its back-off must not be hurried.
@@ -65,36 +77,55 @@ local function change(by, ends, mode, delay, envelope)
   end
 end
 
-for at = first, #ARGV, width do
-  local id, delay, unique = ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2]
-  local mode, lane = 'running', PLAIN
-  if width == 8 then
-    mode = ARGV[at + 4]
-    lane = string.format('%d:', tonumber(ARGV[at + 5])) .. ARGV[at + 6]
+-- Puts a new job where it waits.
+local function place_job(id, delay, lane)
+  if delay > 0 then
+    call('ZADD', DELAYED, now + delay, id)
+    -- Somebody must look again to learn when it is due.
+    if delay < LONGEST_WAIT_MS then wakes = 1 end
+  elseif lane ~= PLAIN then
+    lanes().line_up(key('fair'), id, lane, false)
+    wakes = wakes + 1
+  else
+    ready[#ready + 1] = id
   end
-  local stamped = '{"enqueued_at_ms":' .. now .. ',' .. string.sub(ARGV[at + width - 1], 2)
+end
+
+-- What follows the id of a job that begins at an argument: delay, unique key, mode, lane.
+local function asked(at)
+  if width == 2 then return 0, '', 'running', PLAIN end
+  local delay, unique = tonumber(ARGV[at + 1]), ARGV[at + 2]
+  if width == 5 then return delay, unique, 'running', PLAIN end
+  local lane = string.format('%d:', tonumber(ARGV[at + 5])) .. ARGV[at + 6]
+  return delay, unique, ARGV[at + 4], lane
+end
+
+local ids = {}
+for at = first, #ARGV, width do ids[#ids + 1] = ARGV[at] end
+local there = #ids > 0 and call('HMGET', JOBS, unpack(ids)) or {}
+local stamp = '{"enqueued_at_ms":' .. now .. ','
+
+for n, id in ipairs(ids) do
+  local at = first + (n - 1) * width
+  local delay, unique, mode, lane = asked(at)
+  local stamped = stamp .. string.sub(ARGV[at + width - 1], 2)
   local known, ends = '', 0
   if unique ~= '' then known, ends = holder(unique, id) end
   if known ~= '' then
     change(known, ends, mode, delay, stamped)
-  elseif call('HSETNX', JOBS, id, stamped) == 0 then
+  elseif there[n] or place[id] then
     known = id
   else
+    fresh[#fresh + 1] = id
+    fresh[#fresh + 1] = stamped
+    place[id] = #fresh
     if unique ~= '' then mark(unique, id, ARGV[at + 3], mode, note) end
     if lane ~= PLAIN then note(key('lanes'), id, lane) end
-    if delay > 0 then
-      call('ZADD', DELAYED, now + delay, id)
-      -- Somebody must look again to learn when it is due.
-      if delay < LONGEST_WAIT_MS then wakes = 1 end
-    elseif lane ~= PLAIN then
-      lanes().line_up(key('fair'), id, lane, false)
-      wakes = wakes + 1
-    else
-      ready[#ready + 1] = id
-    end
+    place_job(id, delay, lane)
   end
-  answer[#answer + 1] = known
+  answer[n] = known
 end
+if #fresh > 0 then call('HSET', JOBS, unpack(fresh)) end
 for hash, list in pairs(notes) do
   if #list > 0 then call('HSET', hash, unpack(list)) end
 end

@@ -1,8 +1,8 @@
 -- ARGV: worker, token, how many (at most 1,000), lease in ms, how many of them may be suspect; then
 -- six for each kind that has rules: kind, most that run at once (0: any), by what, most that start
 -- (0: any), in how many ms, by what. Answers: ms until it is worth looking again (0: at once), jobs
--- recovered, jobs buried; then four for each job that is now leased under the token: id, envelope,
--- attempt, crashes.
+-- recovered, jobs buried, and two lists: of those that ran before, which of the jobs it is, counted
+-- from 0, attempt, crashes; of each job that is now leased under the token, id and envelope.
 local worker, token = ARGV[1], ARGV[2]
 local wanted, lease_ms, suspects = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local hold = note_call(lease_ms)
@@ -110,8 +110,9 @@ local function make_guard()
 
   -- A gate that lets more or less through than when it parked jobs is looked at by the next fetch:
   -- they must not wait for what is over.
-  local function note_change(gate, cap)
+  local function note_change(gate, sort, rule)
     local before = has_parks and call('HGET', key('caps'), gate)
+    local cap = before and cap_of_rule(sort, rule)
     if before and before ~= cap then
       call('HSET', key('caps'), gate, cap)
       call('ZADD', key('parks'), 'XX', 0, gate)
@@ -150,13 +151,13 @@ local function make_guard()
       return false
     end
     if limit then
-      note_change(limit, cap_of_rule('limit', rule))
-      call('ZADD', key('hold:' .. limit), ends, id)
+      note_change(limit, 'limit', rule)
+      gates().hold(limit, id, ends)
       held[#held + 1] = id
       held[#held + 1] = limit
     end
     if rate then
-      note_change(rate, cap_of_rule('rate', rule))
+      note_change(rate, 'rate', rule)
       gates().rate_start(rate, rule.starts, rule.per)
     end
     return true
@@ -177,7 +178,11 @@ local function make_guard()
 end
 local may_run = guarded and make_guard()
 
-local answer, ends = { 0, recovered, buried }, now + lease_ms
+local wait, ends = 0, now + lease_ms
+-- Redis writes a number that it is given with much ado: what goes into each job is written once.
+local ends_text = string.format('%.0f', ends)
+-- What is answered of the jobs that ran before, and of all.
+local again, jobs, taken_all = {}, {}, 0
 
 -- A job whose id nobody could say again is dead under another one.
 local function bury_unsayable(id, envelope)
@@ -186,7 +191,7 @@ local function bury_unsayable(id, envelope)
   call('HSET', JOBS, name, envelope)
   bury(name, 'its id is no text of 1 to 512 bytes')
   call('HINCRBY', STATS, 'dead', 1)
-  answer[3] = answer[3] + 1
+  buried = buried + 1
 end
 
 -- Jobs that keep equal ones out only while they wait give their unique key up.
@@ -210,7 +215,7 @@ end
 local function lease(ids)
   local envelopes = call('HMGET', JOBS, unpack(ids))
   local attempts, crashes = numbers(ATTEMPTS, ids), numbers(CRASHES, ids)
-  local leased, leases, taken = {}, {}, {}
+  local leased, leases, taken, n = {}, {}, {}, 0
   for at, id in ipairs(ids) do
     -- An id without a job was removed by hand.
     local envelope = envelopes[at]
@@ -221,22 +226,22 @@ local function lease(ids)
       envelope = false
     end
     if envelope and waits_for_another(id, crashed or 0) then envelope = false end
-    if envelope and may_run and not may_run(id, envelope, ends) then envelope = false end
+    if envelope and may_run and not may_run(id, envelope, ends_text) then envelope = false end
     if envelope then
-      leased[#leased + 1] = ends
-      leased[#leased + 1] = id
-      leases[#leases + 1] = id
-      leases[#leases + 1] = token
-      answer[#answer + 1] = id
-      answer[#answer + 1] = envelope
+      leased[2 * n + 1], leased[2 * n + 2] = ends_text, id
+      leases[2 * n + 1], leases[2 * n + 2] = id, token
+      jobs[2 * taken_all + 1], jobs[2 * taken_all + 2] = id, envelope
       if not spent then call('HDEL', ATTEMPTS, id) end
       if not crashed then call('HDEL', CRASHES, id) end
-      answer[#answer + 1] = (spent or 0) + 1
-      answer[#answer + 1] = crashed or 0
-      taken[#taken + 1] = id
+      spent, crashed = spent or 0, crashed or 0
+      if spent + crashed > 0 then
+        for _, number in ipairs({ taken_all, spent + 1, crashed }) do again[#again + 1] = number end
+      end
+      n, taken_all = n + 1, taken_all + 1
+      taken[n] = id
     end
   end
-  if #taken > 0 then
+  if n > 0 then
     call('ZADD', LEASED, unpack(leased))
     call('HSET', LEASES, unpack(leases))
     if #held > 0 then
@@ -245,7 +250,7 @@ local function lease(ids)
     end
     if has_waiting_marks then unmark_taken(taken) end
   end
-  return #taken
+  return n
 end
 
 if guarded and not is_paused then gates().open(cap_of) end
@@ -258,29 +263,29 @@ while not is_short and taken < wanted and looked <= wanted + 200 do
   -- An id that was removed by hand is not looked for again.
   if not guarded then break end
 end
+if guarded then gates().write() end
 
 if is_paused then
   -- Nobody is woken for a queue that is paused.
-  answer[1] = 1000
+  wait = 1000
   call('ZREM', IDLE, worker)
 elseif is_short then
   -- Worth looking again: when a job is due, when a lease ends that nobody renews, when a gate
   -- opens, or soon.
-  local again = now + LONGEST_WAIT_MS
+  local look_at = now + LONGEST_WAIT_MS
   local next_due = call('ZRANGE', DELAYED, 0, 0, 'WITHSCORES')
-  if next_due[2] then again = math.min(again, next_due[2]) end
+  if next_due[2] then look_at = math.min(look_at, next_due[2]) end
   local next_end = call('ZRANGE', LEASED, 0, 0, 'WITHSCORES')
-  if next_end[2] then again = math.min(again, math.max(next_end[2], hold)) end
+  if next_end[2] then look_at = math.min(look_at, math.max(next_end[2], hold)) end
   if guarded then
     local next_look = call('ZRANGE', key('parks'), 0, 0, 'WITHSCORES')
-    if next_look[2] then again = math.min(again, next_look[2]) end
+    if next_look[2] then look_at = math.min(look_at, next_look[2]) end
   end
-  local wait = math.max(1, again - now)
-  answer[1] = wait
+  wait = math.max(1, look_at - now)
   call('ZREMRANGEBYSCORE', IDLE, '-inf', now)
   call('ZADD', IDLE, now + wait + 1000, worker)
 else
   call('ZREM', IDLE, worker)
   if #due + recovered > 0 then wake(waiting()) end
 end
-return answer
+return { wait, recovered, buried, again, jobs }

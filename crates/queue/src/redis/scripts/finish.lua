@@ -1,12 +1,29 @@
--- ARGV: seven for each job: id, token, what became of it (done, retry, dead, snooze, back),
--- delay in ms, error, how long its record is kept in ms (0: not at all), the record. Answers for
--- each: 1 when it was settled, 0 when the lease is another's.
-local answer, ids = {}, {}
-for at = 1, #ARGV, 7 do ids[#ids + 1] = ARGV[at] end
+-- ARGV: how many groups of jobs follow that are done and keep no record; for each: the token of
+-- their leases, how many, their ids. Then seven for each other job: id, token, what became of it
+-- (done, retry, dead, snooze, back), delay in ms, error, how long its record is kept in ms (0: not
+-- at all), the record. Answers which of them, counted from 1, were not settled: their leases are
+-- another's.
+local ids, tokens, plain = {}, {}, 0
+local first = 2
+for _ = 1, tonumber(ARGV[1]) do
+  local token, last = ARGV[first], first + 1 + tonumber(ARGV[first + 1])
+  for at = first + 2, last do
+    plain = plain + 1
+    ids[plain], tokens[plain] = ARGV[at], token
+  end
+  first = last + 1
+end
+local jobs = plain
+for at = first, #ARGV, 7 do
+  jobs = jobs + 1
+  ids[jobs], tokens[jobs] = ARGV[at], ARGV[at + 1]
+end
+if jobs == 0 then return {} end
+
 local held = call('HMGET', LEASES, unpack(ids))
 local has_stops = call('EXISTS', key('stops')) == 1
-
-local done, ready, front, delayed, settled, wakes = {}, {}, {}, {}, {}, 0
+local refused, gone, settled = {}, {}, {}
+local done, ready, front, delayed, wakes = {}, {}, {}, {}, 0
 local counted, has_kept = {}, false
 
 local function later(id, delay)
@@ -29,47 +46,54 @@ local function stopped(id, verb)
   return true
 end
 
-for n, id in ipairs(ids) do
-  local at = n * 7 - 6
-  local verb, delay, why = ARGV[at + 2], tonumber(ARGV[at + 3]), ARGV[at + 4]
-  if held[n] ~= ARGV[at + 1] or settled[id] then
-    answer[n] = 0
+-- Does what is due to the job whose seven arguments begin there; returns what is to be counted.
+local function settle(at)
+  local id, verb, delay, why = ARGV[at], ARGV[at + 2], tonumber(ARGV[at + 3]), ARGV[at + 4]
+  local keep_ms = tonumber(ARGV[at + 5])
+  if keep_ms > 0 then
+    keep(id, keep_ms, ARGV[at + 6])
+    has_kept = true
+  end
+  if has_stops and stopped(id, verb) then
+    done[#done + 1] = id
+    return nil
+  elseif verb == 'done' then
+    done[#done + 1] = id
+  elseif verb == 'retry' then
+    call('HINCRBY', ATTEMPTS, id, 1)
+    call('HSET', ERRORS, id, why)
+    later(id, delay)
+  elseif verb == 'dead' then
+    call('HINCRBY', ATTEMPTS, id, 1)
+    bury(id, why)
+  elseif verb == 'snooze' then
+    if why ~= '' then call('HSET', ERRORS, id, why) end
+    later(id, delay)
   else
-    answer[n] = 1
+    front[#front + 1] = id
+  end
+  return verb
+end
+
+for n = 1, jobs do
+  local id = ids[n]
+  if held[n] ~= tokens[n] or settled[id] then
+    refused[#refused + 1] = n
+  else
     settled[id] = true
-    local keep_ms = tonumber(ARGV[at + 5])
-    if keep_ms > 0 then
-      keep(id, keep_ms, ARGV[at + 6])
-      has_kept = true
-    end
-    if has_stops and stopped(id, verb) then
-      done[#done + 1] = id
-      verb = nil
-    elseif verb == 'done' then
-      done[#done + 1] = id
-    elseif verb == 'retry' then
-      call('HINCRBY', ATTEMPTS, id, 1)
-      call('HSET', ERRORS, id, why)
-      later(id, delay)
-    elseif verb == 'dead' then
-      call('HINCRBY', ATTEMPTS, id, 1)
-      bury(id, why)
-    elseif verb == 'snooze' then
-      if why ~= '' then call('HSET', ERRORS, id, why) end
-      later(id, delay)
+    gone[#gone + 1] = id
+    local verb = 'done'
+    if n > plain then
+      verb = settle(first + 7 * (n - plain - 1))
     else
-      front[#front + 1] = id
+      if has_stops then stopped(id, verb) end
+      done[#done + 1] = id
     end
     if verb then counted[verb] = (counted[verb] or 0) + 1 end
   end
 end
 
 if has_kept then trim_kept() end
-
-local gone = {}
-for n, id in ipairs(ids) do
-  if answer[n] == 1 then gone[#gone + 1] = id end
-end
 if #gone > 0 then
   call('ZREM', LEASED, unpack(gone))
   call('HDEL', LEASES, unpack(gone))
@@ -81,4 +105,4 @@ queue_up(front, true)
 mark_again(ready, front, delayed)
 for verb, n in pairs(counted) do call('HINCRBY', STATS, verb, n) end
 wake(#ready + #front + wakes)
-return answer
+return refused

@@ -2,19 +2,51 @@
 -- that it neither holds up those behind it nor is looked at in vain: sorted set `park:<gate>`,
 -- built like `fair`. `parks` says when to look at a gate again, `blocked` which gate keeps a job,
 -- `caps` what a gate last let through (`most` or `most/per ms`). What runs under a limit is in
--- `hold:<gate>` by the end of its lease, and in `held` by id; a rate is one time in `rates`.
+-- `hold:<gate>` by the end of its lease, and in `held` by id; a rate is one time in `rates`. Jobs
+-- that are taken together often pass the same gates: each is read once, and written by `write`.
 local made_gates
 local function gates()
   if made_gates then return made_gates end
   local FAR = 9e15
   local LONGEST_LOOK_MS = 10000
 
+  -- What is known of gates: how many jobs run under a limit, and ends and ids to be written; when a
+  -- rate is at rest, and which of these are to be written.
+  local running, holds, at_rest, started = {}, {}, {}, {}
+
+  -- Writes who takes a place under the limit.
+  local function write_holds(gate)
+    local new = holds[gate]
+    if not new then return end
+    holds[gate] = nil
+    for at = 1, #new, 2000 do
+      call('ZADD', key('hold:' .. gate), unpack(new, at, math.min(at + 1999, #new)))
+    end
+  end
+
+  -- Writes what was only noted.
+  local function write()
+    for gate in pairs(holds) do write_holds(gate) end
+    for gate in pairs(started) do call('ZADD', key('rates'), at_rest[gate], gate) end
+    started = {}
+  end
+
+  -- Notes that a job takes a place under a limit until its lease ends.
+  local function hold(gate, id, ends)
+    local new = holds[gate] or {}
+    new[#new + 1] = ends
+    new[#new + 1] = id
+    holds[gate] = new
+    running[gate] = running[gate] + 1
+  end
+
   -- How many more jobs the gate lets run. Ends may be old: a lease that was renewed still counts, a
   -- holder without a lease does not.
   local function free_slots(gate, most)
     local holders = key('hold:' .. gate)
-    local held = call('ZCARD', holders)
+    local held = running[gate] or call('ZCARD', holders)
     if held >= most then
+      write_holds(gate)
       for _, id in ipairs(call('ZRANGE', holders, '-inf', now, 'BYSCORE', 'LIMIT', 0, 1000)) do
         local ends = call('ZSCORE', LEASED, id)
         if ends then
@@ -25,18 +57,20 @@ local function gates()
         end
       end
     end
+    running[gate] = held
     return most - held
   end
 
   -- How long until a rate is at rest. Never longer than its time, also when that became shorter, or
   -- the clock was set back: what is over it is forgiven, for good.
   local function rate_debt(gate, per)
-    local debt = tonumber(call('ZSCORE', key('rates'), gate) or 0) - now
-    if debt > per then
-      debt = per
-      call('ZADD', key('rates'), now + per, gate)
+    local rest = at_rest[gate] or tonumber(call('ZSCORE', key('rates'), gate) or 0)
+    if rest > now + per then
+      rest = now + per
+      call('ZADD', key('rates'), rest, gate)
     end
-    return math.max(0, debt)
+    at_rest[gate] = rest
+    return math.max(0, rest - now)
   end
 
   -- How long until a rate lets one more start: `most` in `per` ms, all of them at once at first.
@@ -51,7 +85,8 @@ local function gates()
 
   -- Counts one that starts.
   local function rate_start(gate, most, per)
-    call('ZADD', key('rates'), now + rate_debt(gate, per) + per / most, gate)
+    at_rest[gate] = now + rate_debt(gate, per) + per / most
+    started[gate] = true
   end
 
   local function park(gate, id, look_at)
@@ -94,12 +129,16 @@ local function gates()
           table.insert(by_gate[gate], ids[n])
         end
       end
-      for gate, holders in pairs(by_gate) do call('ZREM', key('hold:' .. gate), unpack(holders)) end
+      for gate, holders in pairs(by_gate) do
+        call('ZREM', key('hold:' .. gate), unpack(holders))
+        running[gate] = nil
+      end
       return 0
     end
     for n, gate in ipairs(passed) do
       if gate then
         call('ZREM', key('hold:' .. gate), ids[n])
+        running[gate] = nil
         local most = call('HGET', key('caps'), gate)
         if most then out = out + unpark(gate, math.min(1, free_slots(gate, tonumber(most))), true) end
       end
@@ -110,6 +149,7 @@ local function gates()
   -- When a gate is to be looked at again, after what it lets out now was let out.
   local function look_at(gate, most, per)
     if per then return now + math.min(LONGEST_LOOK_MS, math.max(1, rate_wait(gate, most, per))) end
+    write_holds(gate)
     local first = call('ZRANGE', key('hold:' .. gate), 0, 0, 'WITHSCORES')
     return math.min(now + LONGEST_LOOK_MS, math.max(now + 200, tonumber(first[2] or 0)))
   end
@@ -153,8 +193,8 @@ local function gates()
   end
 
   made_gates = {
-    FAR = FAR, free_slots = free_slots, rate_wait = rate_wait, rate_start = rate_start,
-    park = park, close_park = close_park, release = release, look_at = look_at, open = open_gates,
+    FAR = FAR, free_slots = free_slots, hold = hold, rate_wait = rate_wait,
+    rate_start = rate_start, write = write, park = park, close_park = close_park, release = release, look_at = look_at, open = open_gates,
   }
   return made_gates
 end

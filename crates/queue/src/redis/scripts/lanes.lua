@@ -92,7 +92,7 @@ local function lanes()
       call('LPOP', READY, from_plain)
       call('ZADD', key('fair:rounds'), round + from_plain - 1, PLAIN)
     end
-    if from_fair > 0 then call('ZPOPMIN', key('fair'), from_fair) end
+    if from_fair > 0 then call('ZREMRANGEBYRANK', key('fair'), 0, from_fair - 1) end
     note_served(key('fair'), served, most)
     return ids
   end

@@ -97,7 +97,7 @@ local function keep(id, keep_ms, text)
   local history = key('history:' .. id)
   local length = call('RPUSH', history, '{"at_ms":' .. now .. ',' .. string.sub(text, 2))
   if length > LONGEST_HISTORY then call('LTRIM', history, -LONGEST_HISTORY, -1) end
-  call('ZADD', key('kept'), now + keep_ms, id)
+  call('ZADD', key('kept'), string.format('%.0f', now + keep_ms), id)
 end
 
 -- Leaves the records of a thousand jobs, the longest-lived.

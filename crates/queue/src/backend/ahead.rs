@@ -1,0 +1,131 @@
+//! Jobs that were fetched and wait here for a slot.
+//!
+//! Short jobs end faster than the next ones can be asked for: a pool that runs thousands a second
+//! fetches some ahead, as many as it runs in [`AHEAD`]. Where jobs are long that is none. Should
+//! one be caught behind long ones, the fetcher gives it back soon.
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use super::{Taken, slots::Slots};
+use crate::LARGEST_BATCH;
+
+/// For how long the jobs that wait here will do.
+const AHEAD: Duration = Duration::from_millis(10);
+/// Least time that says something of how fast jobs end.
+const SPAN: Duration = Duration::from_millis(5);
+
+/// The jobs of one pool that wait for a slot, oldest first.
+#[derive(Debug)]
+pub(super) struct Ahead {
+    jobs: Mutex<VecDeque<Taken>>,
+    slots: Arc<Slots>,
+    is_closed: AtomicBool,
+}
+
+impl Ahead {
+    pub(super) fn new(slots: Arc<Slots>) -> Arc<Self> {
+        Arc::new(Self {
+            jobs: Mutex::default(),
+            slots,
+            is_closed: AtomicBool::new(false),
+        })
+    }
+
+    /// Adds jobs; they run when slots are free.
+    pub(super) fn add(&self, jobs: Vec<Taken>) {
+        if !jobs.is_empty() {
+            self.lock().extend(jobs);
+            self.slots.wake_worker();
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    /// Gives the jobs that wait back to the front of their queue.
+    pub(super) fn give_back(&self) {
+        let jobs = std::mem::take(&mut *self.lock());
+        // Dropped without the lock: each says that it is not run.
+        drop(jobs);
+    }
+
+    /// Gives back what waits; no job comes any more.
+    pub(super) fn close(&self) {
+        self.is_closed.store(true, SeqCst);
+        self.give_back();
+        self.slots.wake_worker();
+    }
+
+    /// Hands the next job out when there is a slot for it; `None` when none comes any more.
+    pub(super) fn poll_next(&self, cx: &Context<'_>) -> Poll<Option<Taken>> {
+        if let Some(job) = self.next() {
+            return Poll::Ready(Some(job));
+        }
+        self.slots.register_worker(cx.waker());
+        // What came before the registration woke nobody.
+        match self.next() {
+            Some(job) => Poll::Ready(Some(job)),
+            None if self.is_closed.load(SeqCst) => Poll::Ready(None),
+            None => Poll::Pending,
+        }
+    }
+
+    fn next(&self) -> Option<Taken> {
+        if !self.slots.are_free() {
+            return None;
+        }
+        let mut job = self.lock().pop_front()?;
+        job.start();
+        Some(job)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Taken>> {
+        // Nothing that can panic runs under this lock.
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Measures how fast jobs end, and says how many to fetch ahead.
+#[derive(Debug)]
+pub(super) struct Pace {
+    since: Instant,
+    ended: u64,
+    ahead: usize,
+}
+
+impl Pace {
+    pub(super) fn new() -> Self {
+        Self {
+            since: Instant::now(),
+            ended: 0,
+            ahead: 0,
+        }
+    }
+
+    /// Returns how many jobs to hold beyond the slots.
+    pub(super) fn ahead(&mut self, slots: &Slots) -> usize {
+        let span = self.since.elapsed();
+        if span >= SPAN {
+            let ended = slots.ended();
+            let some = (ended - self.ended).saturating_mul(AHEAD.as_micros() as u64);
+            let ahead = u128::from(some) / span.as_micros();
+            self.ahead = usize::try_from(ahead).unwrap_or(LARGEST_BATCH);
+            self.ahead = self.ahead.min(LARGEST_BATCH);
+            (self.since, self.ended) = (Instant::now(), ended);
+        }
+        self.ahead
+    }
+
+    /// Fetches none ahead until the jobs are seen to be short again.
+    pub(super) fn reset(&mut self, slots: &Slots) {
+        (self.since, self.ended, self.ahead) = (Instant::now(), slots.ended(), 0);
+    }
+}
