@@ -124,7 +124,7 @@ impl<C: JobContext> Attempts<C> {
     pub(crate) async fn run(
         &self,
         queue: &Queue,
-        envelope: Envelope,
+        envelope: Arc<Envelope>,
         cancelled: CancellationToken,
         notes: Notes,
     ) -> Outcome {
@@ -137,7 +137,6 @@ impl<C: JobContext> Attempts<C> {
             job.tenant = envelope.tenant,
         );
         lines::take_down(&span, &notes);
-        let envelope = Arc::new(envelope);
         let _entered = self.running.enter(RunningJob::starting(queue, &envelope));
         let attempt = self.run_for_row(envelope, cancelled, notes);
         attempt.instrument(span).await
@@ -152,15 +151,10 @@ impl<C: JobContext> Attempts<C> {
         let (Some(books), Some(origin)) = (&self.books, Origin::of(&envelope)) else {
             return self.run_in_span(envelope, cancelled, notes).await;
         };
-        let gone = cancelled.clone();
-        let given_up = async || {
-            tokio::select! {
-                () = gone.cancelled() => {}
-                () = self.hand_back.cancelled() => {}
-            }
-        };
+        let given_up = [cancelled.clone(), self.hand_back.clone()];
         let attempt = self.run_in_span(envelope, cancelled, notes);
-        books.around(&origin, given_up, attempt).await
+        // Boxed: few jobs stand for a row, and all would pay for the room.
+        Box::pin(books.around(&origin, &given_up, attempt)).await
     }
 
     async fn run_in_span(
@@ -216,20 +210,23 @@ impl<C: JobContext> Attempts<C> {
             () = tokio::time::sleep(policy.timeout) => Stopped::TimedOut,
         };
         stop.cancel();
-        if let Ok(result) = tokio::time::timeout(GRACE, &mut work).await {
-            return returned(result, |result| Ended::Told(why, result));
-        }
-        work.abort();
-        if tokio::time::timeout(ABORT_PATIENCE, &mut work)
-            .await
-            .is_err()
-        {
-            tracing::error!(
-                "the job blocks its thread and cannot be dropped; it goes on unwatched"
-            );
-        }
-        Ended::Dropped(why)
+        Box::pin(drop_after_grace(work, why)).await
     }
+}
+
+/// Waits for a job that was told to stop, and drops its task when it does not.
+async fn drop_after_grace(mut work: Work, why: Stopped) -> Ended {
+    if let Ok(result) = tokio::time::timeout(GRACE, &mut work).await {
+        return returned(result, |result| Ended::Told(why, result));
+    }
+    work.abort();
+    if tokio::time::timeout(ABORT_PATIENCE, &mut work)
+        .await
+        .is_err()
+    {
+        tracing::error!("the job blocks its thread and cannot be dropped; it goes on unwatched");
+    }
+    Ended::Dropped(why)
 }
 
 fn returned(

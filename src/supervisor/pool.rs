@@ -3,7 +3,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use apalis_core::{error::WorkerError, worker::builder::WorkerBuilder};
-use quayhand_queue::{Backend, Keeper, PoolConfig, PoolHandle, PoolStatus, Queue, Store, Taken};
+use futures::{FutureExt as _, future::BoxFuture};
+use quayhand_queue::{
+    Backend, Keeper, Outcome, PoolConfig, PoolHandle, PoolStatus, Queue, Store, Taken,
+};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{JobContext, attempt::Attempts, restart::keep_running};
@@ -136,29 +139,33 @@ impl Pool {
     }
 }
 
+/// Runs one attempt. Boxed: apalis moves the future several times, and it is large.
+fn run_attempt<C: JobContext>(
+    shared: Arc<(Attempts<C>, Queue)>,
+    taken: Box<Taken>,
+) -> BoxFuture<'static, Outcome> {
+    Box::pin(async move {
+        let (attempts, queue) = &*shared;
+        let attempt = attempts.run(queue, taken.envelope, taken.cancelled, taken.notes);
+        attempt.await
+    })
+}
+
 /// Runs one apalis worker until `stop`, then until its last attempt has ended.
-async fn work<C: JobContext>(
+fn work<C: JobContext>(
     backend: Backend,
     handle: PoolHandle,
     queue: Queue,
     attempts: Attempts<C>,
     stop: CancellationToken,
-) -> Result<(), WorkerError> {
-    let handler = move |taken: Taken| {
-        let (attempts, queue) = (attempts.clone(), queue.clone());
-        async move {
-            let attempt = attempts.run(&queue, taken.envelope, taken.cancelled, taken.notes);
-            attempt.await
-        }
-    };
+) -> BoxFuture<'static, Result<(), WorkerError>> {
+    let shared = Arc::new((attempts, queue));
+    let handler = move |taken| run_attempt(Arc::clone(&shared), taken);
     let worker = WorkerBuilder::new(handle.worker().as_str())
         .backend(backend)
         .build(handler);
-    let stopped = async move {
-        stop.cancelled().await;
-        Ok::<_, WorkerError>(())
-    };
-    worker.run_until(stopped).await
+    let stopped = stop.cancelled_owned().map(Ok::<_, WorkerError>);
+    Box::pin(worker.run_until(stopped))
 }
 
 #[cfg(test)]

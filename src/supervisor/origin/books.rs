@@ -11,7 +11,7 @@ use quayhand_model::{
 };
 use quayhand_queue::{Done, Outcome, chain};
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::{info, warn};
 
 use super::Origin;
@@ -67,16 +67,18 @@ impl Books {
     }
 
     /// Runs an attempt at the job of a row: not at all when the row says that it is done, and with
-    /// the row settled when it ends. `given_up` ends when nobody waits for the attempt any more.
-    pub(crate) async fn around<G: Future<Output = ()>>(
+    /// the row settled when it ends. One of `given_up` is cancelled when nobody waits for the attempt
+    /// any more.
+    pub(crate) async fn around(
         &self,
         origin: &Origin,
-        given_up: impl Fn() -> G,
+        [lost, handed_back]: &[CancellationToken; 2],
         attempt: impl Future<Output = Outcome>,
     ) -> Outcome {
         let asked = tokio::select! {
             asked = self.ask(origin, Verb::Ask) => asked,
-            () = given_up() => return Outcome::GiveBack,
+            () = lost.cancelled() => return Outcome::GiveBack,
+            () = handed_back.cancelled() => return Outcome::GiveBack,
         };
         match asked {
             Ok(true) => {
@@ -98,7 +100,8 @@ impl Books {
                 Err(error) => later("it ended, and that could not be noted", &error),
             },
             // Somebody runs it again and notes it then.
-            () = given_up() => Outcome::GiveBack,
+            () = lost.cancelled() => Outcome::GiveBack,
+            () = handed_back.cancelled() => Outcome::GiveBack,
         }
     }
 

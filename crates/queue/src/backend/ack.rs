@@ -33,9 +33,9 @@ pub struct Ack<S> {
     inner: S,
 }
 
-impl<S> Service<Task<Taken>> for Ack<S>
+impl<S> Service<Task<Box<Taken>>> for Ack<S>
 where
-    S: Service<Task<Taken>, Response = Outcome>,
+    S: Service<Task<Box<Taken>>, Response = Outcome>,
     S::Future: Send + 'static,
     S::Error: Into<BoxDynError>,
 {
@@ -47,7 +47,7 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call(&mut self, mut task: Task<Taken>) -> Self::Future {
+    fn call(&mut self, mut task: Task<Box<Taken>>) -> Self::Future {
         let mut ticket = task.args.ticket.take();
         let attempt = task.args.envelope.attempt;
         let running = while_at_work(&mut ticket, || self.inner.call(task));

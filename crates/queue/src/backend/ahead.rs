@@ -24,7 +24,7 @@ const SPAN: Duration = Duration::from_millis(5);
 /// The jobs of one pool that wait for a slot, oldest first.
 #[derive(Debug)]
 pub(super) struct Ahead {
-    jobs: Mutex<VecDeque<Taken>>,
+    jobs: Mutex<VecDeque<Box<Taken>>>,
     slots: Arc<Slots>,
     is_closed: AtomicBool,
 }
@@ -39,9 +39,9 @@ impl Ahead {
     }
 
     /// Adds jobs; they run when slots are free.
-    pub(super) fn add(&self, jobs: Vec<Taken>) {
+    pub(super) fn add(&self, mut jobs: VecDeque<Box<Taken>>) {
         if !jobs.is_empty() {
-            self.lock().extend(jobs);
+            self.lock().append(&mut jobs);
             self.slots.wake_worker();
         }
     }
@@ -65,7 +65,7 @@ impl Ahead {
     }
 
     /// Hands the next job out when there is a slot for it; `None` when none comes any more.
-    pub(super) fn poll_next(&self, cx: &Context<'_>) -> Poll<Option<Taken>> {
+    pub(super) fn poll_next(&self, cx: &Context<'_>) -> Poll<Option<Box<Taken>>> {
         if let Some(job) = self.next() {
             return Poll::Ready(Some(job));
         }
@@ -78,7 +78,7 @@ impl Ahead {
         }
     }
 
-    fn next(&self) -> Option<Taken> {
+    fn next(&self) -> Option<Box<Taken>> {
         if !self.slots.are_free() {
             return None;
         }
@@ -87,7 +87,7 @@ impl Ahead {
         Some(job)
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Taken>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Box<Taken>>> {
         // Nothing that can panic runs under this lock.
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -115,10 +115,8 @@ impl Pace {
         let span = self.since.elapsed();
         if span >= SPAN {
             let ended = slots.ended();
-            let some = (ended - self.ended).saturating_mul(AHEAD.as_micros() as u64);
-            let ahead = u128::from(some) / span.as_micros();
-            self.ahead = usize::try_from(ahead).unwrap_or(LARGEST_BATCH);
-            self.ahead = self.ahead.min(LARGEST_BATCH);
+            let ahead = u128::from(ended - self.ended) * AHEAD.as_micros() / span.as_micros();
+            self.ahead = usize::try_from(ahead).map_or(LARGEST_BATCH, |n| n.min(LARGEST_BATCH));
             (self.since, self.ended) = (Instant::now(), ended);
         }
         self.ahead
@@ -127,5 +125,35 @@ impl Pace {
     /// Fetches none ahead until the jobs are seen to be short again.
     pub(super) fn reset(&mut self, slots: &Slots) {
         (self.since, self.ended, self.ahead) = (Instant::now(), slots.ended(), 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lets jobs end in a span that is over now, and asks.
+    fn after(pace: &mut Pace, slots: &Arc<Slots>, span: Duration, jobs: usize) -> usize {
+        for _ in 0..jobs {
+            slots.hold().take();
+        }
+        pace.since = Instant::now().checked_sub(span).unwrap();
+        pace.ahead(slots)
+    }
+
+    #[test]
+    fn as_many_are_fetched_ahead_as_end_in_ten_milliseconds() {
+        let (slots, mut pace) = (Slots::new(1), Pace::new());
+        assert_eq!(pace.ahead(&slots), 0);
+        let some = after(&mut pace, &slots, Duration::from_secs(1), 20_000);
+        assert!((100..=200).contains(&some), "{some}");
+        assert_eq!(pace.ahead(&slots), some, "too short a span to say more");
+        let many = after(&mut pace, &slots, SPAN, 100_000);
+        assert_eq!(many, LARGEST_BATCH);
+        let long = after(&mut pace, &slots, Duration::from_mins(1), 100);
+        assert_eq!(long, 0, "half a second each");
+        after(&mut pace, &slots, Duration::from_secs(1), 20_000);
+        pace.reset(&slots);
+        assert_eq!(pace.ahead(&slots), 0);
     }
 }

@@ -1,5 +1,6 @@
 //! Takes jobs out of the queue: as many as there are free slots, and waits when there are none.
 use std::{
+    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -187,7 +188,7 @@ impl Fetcher {
         if buried > 0 {
             error!(queue = %self.pool.queue, jobs = buried, "jobs are dead: each took its process down again and again");
         }
-        let mut jobs = Vec::with_capacity(fetched.jobs.len());
+        let mut jobs = VecDeque::with_capacity(fetched.jobs.len());
         for job in fetched.jobs {
             jobs.extend(self.accept_one(&job, asked));
             if job.is_suspect()
@@ -200,7 +201,7 @@ impl Fetcher {
     }
 
     /// Prepares a job to be run, or settles it here when this host cannot run it.
-    fn accept_one(&self, job: &TakenJob, asked: Instant) -> Option<Taken> {
+    fn accept_one(&self, job: &TakenJob, asked: Instant) -> Option<Box<Taken>> {
         let decided = match job.read() {
             Ok(envelope) => self.decide(&envelope).map_or(Ok(envelope), Err),
             Err(reason) => {
@@ -226,13 +227,13 @@ impl Fetcher {
             }
             Ok((envelope, notes, cancelled)) => {
                 let ticket = self.ticket(&job.lease, &envelope, &notes);
-                Some(Taken {
-                    envelope,
+                Some(Box::new(Taken {
+                    envelope: Arc::new(envelope),
                     lease: job.lease.clone(),
                     cancelled,
                     notes,
                     ticket: Some(ticket),
-                })
+                }))
             }
         }
     }
@@ -244,13 +245,12 @@ impl Fetcher {
         let keeping = (!keep_for.is_zero()).then(|| Keeping {
             worker: pool.worker.clone(),
             attempt: envelope.attempt,
-            notes: notes.clone(),
             since: Instant::now(),
             keep_for,
         });
         Ticket {
             lease: Some(lease.clone()),
-            running: pool.running.clone(),
+            notes: notes.clone(),
             finisher: self.finisher.clone(),
             slot: pool.slots.hold(),
             is_at_work: false,

@@ -38,10 +38,6 @@ struct Inbox {
 }
 
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all of them are finishes, and a box for each would cost more than it saves"
-)]
 enum Note {
     Finish(Finish),
     Flushed(oneshot::Sender<()>),

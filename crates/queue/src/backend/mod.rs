@@ -95,7 +95,7 @@ impl Backend {
 }
 
 impl apalis_core::backend::Backend for Backend {
-    type Task = Task<Taken>;
+    type Task = Task<Box<Taken>>;
     type Error = Infallible;
 
     fn poll_ready(
@@ -135,7 +135,8 @@ impl apalis_core::backend::Backend for Backend {
 }
 
 impl BackendConfig for Backend {
-    type Args = Taken;
+    // Boxed: it is moved through every layer of the worker.
+    type Args = Box<Taken>;
     type Id = String;
     type Kind = Ephemeral;
     type Config = PoolConfig;
@@ -159,7 +160,7 @@ async fn close(started: Started, finisher: Finisher) {
 }
 
 /// Wraps a job for apalis, under an id that no other attempt of the job has.
-fn task(taken: Taken) -> Task<Taken> {
+fn task(taken: Box<Taken>) -> Task<Box<Taken>> {
     let id = TaskId::from_string(taken.token());
     let attempt = taken.envelope.attempt.saturating_sub(1);
     TaskBuilder::new(taken)

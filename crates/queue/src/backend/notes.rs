@@ -1,7 +1,10 @@
 //! What a running attempt says of itself: how far it is, and its last log lines.
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use crate::{MOST_LINES, settle::cut, store::LONGEST_LINE_BYTES};
@@ -12,7 +15,13 @@ use crate::{MOST_LINES, settle::cut, store::LONGEST_LINE_BYTES};
 /// kept with its record where the kind's policy keeps one.
 #[derive(Clone, Debug, Default)]
 pub struct Notes {
-    said: Arc<Mutex<Said>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    said: Mutex<Said>,
+    has_ended: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -49,6 +58,15 @@ impl Notes {
         self.lock().is_stopped = true;
     }
 
+    /// Notes that the attempt ended: its outcome is on the way to the store.
+    pub(super) fn end(&self) {
+        self.shared.has_ended.store(true, Ordering::Release);
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.shared.has_ended.load(Ordering::Acquire)
+    }
+
     /// Takes the progress that nobody has taken yet.
     pub(super) fn news(&self) -> Option<String> {
         self.lock().progress.take()
@@ -61,7 +79,10 @@ impl Notes {
 
     fn lock(&self) -> MutexGuard<'_, Said> {
         // Nothing that can panic runs under this lock.
-        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared
+            .said
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

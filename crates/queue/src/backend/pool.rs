@@ -79,7 +79,7 @@ pub(super) struct Pool {
     host: String,
     started_at_ms: u64,
     pub(super) slots: Arc<Slots>,
-    pub(super) running: Arc<Running>,
+    pub(super) running: Running,
     /// A place for one suspect job, for all pools of the process.
     pub(super) suspects: Arc<Semaphore>,
     /// Cancelled when the pool closes.
@@ -120,7 +120,7 @@ impl Pool {
                 .duration_since(UNIX_EPOCH)
                 .unwrap_or_default()),
             slots: Slots::new(config.slots),
-            running: Arc::default(),
+            running: Running::default(),
             suspects,
             stop: CancellationToken::new(),
             quiet: watch::Sender::new(false),

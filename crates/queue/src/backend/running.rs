@@ -1,6 +1,6 @@
 //! The jobs in the hands of one pool, and when their leases were last renewed.
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -26,8 +26,6 @@ struct Held {
     /// Somebody cancelled the job.
     stopped: bool,
     notes: Notes,
-    /// Its outcome is on the way to the store.
-    ended: bool,
     /// The process's place for a suspect job, free again when the outcome is settled.
     place: Option<OwnedSemaphorePermit>,
 }
@@ -42,7 +40,10 @@ impl Running {
         notes: &Notes,
     ) -> Option<CancellationToken> {
         let mut jobs = self.lock();
-        if jobs.get(&lease.id).is_some_and(|held| !held.ended) {
+        if jobs
+            .get(&lease.id)
+            .is_some_and(|held| !held.notes.has_ended())
+        {
             return None;
         }
         let cancelled = CancellationToken::new();
@@ -53,7 +54,6 @@ impl Running {
             lost: false,
             stopped: false,
             notes: notes.clone(),
-            ended: false,
             place: None,
         };
         jobs.insert(lease.id.clone(), held);
@@ -64,15 +64,6 @@ impl Running {
     pub(super) fn keep_place(&self, lease: &Lease, place: OwnedSemaphorePermit) {
         if let Some(held) = self.lock().get_mut(&lease.id) {
             held.place = Some(place);
-        }
-    }
-
-    /// Notes that the attempt ended; its lease is renewed until the outcome is settled.
-    pub(super) fn end(&self, lease: &Lease) {
-        if let Some(held) = self.lock().get_mut(&lease.id)
-            && held.token == lease.token
-        {
-            held.ended = true;
         }
     }
 
@@ -88,10 +79,9 @@ impl Running {
     pub(super) fn remove<'a>(&self, leases: impl Iterator<Item = &'a Lease>) {
         let mut jobs = self.lock();
         for lease in leases {
-            if let Entry::Occupied(entry) = jobs.entry(lease.id.clone())
-                && entry.get().token == lease.token
-            {
-                entry.remove();
+            let held = jobs.get(&lease.id);
+            if held.is_some_and(|held| held.token == lease.token) {
+                jobs.remove(&lease.id);
             }
         }
     }
@@ -153,7 +143,9 @@ impl Running {
     /// Takes what attempts have said of how far they are since the last call.
     pub(super) fn news(&self) -> Vec<Progress> {
         let jobs = self.lock();
-        let held = jobs.iter().filter(|(_, held)| !held.ended && !held.lost);
+        let held = jobs
+            .iter()
+            .filter(|(_, held)| !held.notes.has_ended() && !held.lost);
         let news = held.filter_map(|(id, held)| {
             let lease = || Lease {
                 id: id.clone(),
@@ -197,14 +189,15 @@ mod tests {
             id: "1".into(),
             token: token.into(),
         };
-        let add = |token: &str| running.add(&lease(token), Instant::now(), &Notes::default());
+        let notes = Notes::default();
+        let add = |token: &str| running.add(&lease(token), Instant::now(), &notes);
         let cancelled = add("a").unwrap();
         assert!(add("b").is_none());
         assert!(!running.lose(&lease("b")) && !cancelled.is_cancelled());
         assert!(running.lose(&lease("a")) && cancelled.is_cancelled());
         assert!(!running.lose(&lease("a")));
         assert!(running.leases().is_empty(), "lost, so not renewed");
-        running.end(&lease("a"));
+        notes.end();
         add("c").unwrap();
         running.remove([&lease("a")].into_iter());
         assert_eq!(&*running.held()["1"], "c", "the next attempt stays");

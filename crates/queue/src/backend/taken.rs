@@ -6,7 +6,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Notes, finisher::Finisher, running::Running, slots::Slot};
+use super::{Notes, finisher::Finisher, slots::Slot};
 use crate::{Envelope, Finish, Kept, Lease, Outcome, Record, WorkerId};
 
 /// A job that a worker is to run: what apalis hands to the handler.
@@ -16,7 +16,7 @@ use crate::{Envelope, Finish, Kept, Lease, Outcome, Record, WorkerId};
 #[derive(Debug)]
 pub struct Taken {
     /// Who the job is and what it asks for.
-    pub envelope: Envelope,
+    pub envelope: Arc<Envelope>,
     /// The hold on it.
     pub lease: Lease,
     /// Cancelled when the lease is lost: somebody else may run the job now, and the outcome of
@@ -38,7 +38,8 @@ impl Taken {
 
     /// Makes a text that no other attempt has: the token and the id.
     pub(super) fn token(&self) -> String {
-        format!("{}:{}", self.lease.token, self.lease.id)
+        let Lease { id, token } = &self.lease;
+        [&**token, ":", id].concat()
     }
 }
 
@@ -46,7 +47,7 @@ impl Taken {
 #[derive(Debug)]
 pub(super) struct Ticket {
     pub(super) lease: Option<Lease>,
-    pub(super) running: Arc<Running>,
+    pub(super) notes: Notes,
     pub(super) finisher: Finisher,
     /// Freed with the ticket.
     pub(super) slot: Slot,
@@ -61,15 +62,14 @@ pub(super) struct Ticket {
 pub(super) struct Keeping {
     pub(super) worker: WorkerId,
     pub(super) attempt: u32,
-    pub(super) notes: Notes,
     /// When the job was taken.
     pub(super) since: Instant,
     pub(super) keep_for: Duration,
 }
 
 impl Keeping {
-    fn kept(self, outcome: &Outcome) -> Kept {
-        let lines = self.notes.lines();
+    fn kept(self, outcome: &Outcome, notes: &Notes) -> Kept {
+        let lines = notes.lines();
         Kept {
             record: Record::of(outcome, self.attempt, &self.worker, lines),
             took: self.since.elapsed(),
@@ -86,11 +86,11 @@ impl Ticket {
 
     fn commit(&mut self, outcome: Outcome) {
         if let Some(lease) = self.lease.take() {
-            self.running.end(&lease);
+            self.notes.end();
             let keeping = self.keeping.take();
             self.finisher.commit(Finish {
                 lease,
-                kept: keeping.map(|keeping| keeping.kept(&outcome)),
+                kept: keeping.map(|keeping| keeping.kept(&outcome, &self.notes)),
                 outcome,
             });
         }

@@ -4,6 +4,7 @@
     clippy::print_stdout,
     reason = "a test panics when something is wrong, and prints its figures"
 )]
+mod ahead;
 mod backend;
 mod backlog;
 mod bounds;

@@ -145,7 +145,7 @@ impl Desk {
     /// Starts a worker on the queue that runs kind `test`, version 1, three attempts.
     pub(crate) fn work<F, Fut>(&self, slots: usize, lease: Duration, run: F) -> Worker
     where
-        F: Fn(Taken) -> Fut + Clone + Send + Sync + 'static,
+        F: Fn(Box<Taken>) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = Outcome> + Send + 'static,
     {
         self.work_by(Policy::DEFAULT.max_attempts(3), slots, lease, run)
@@ -160,7 +160,7 @@ impl Desk {
         run: F,
     ) -> Worker
     where
-        F: Fn(Taken) -> Fut + Clone + Send + Sync + 'static,
+        F: Fn(Box<Taken>) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = Outcome> + Send + 'static,
     {
         let config = PoolConfig {
@@ -217,7 +217,15 @@ impl Ledger {
     }
 
     pub(crate) async fn wait_for_len(&self, len: usize) -> Vec<(String, u32)> {
-        wait_for(&format!("{len} runs"), SOON, async || {
+        self.wait_for_len_within(len, SOON).await
+    }
+
+    pub(crate) async fn wait_for_len_within(
+        &self,
+        len: usize,
+        patience: Duration,
+    ) -> Vec<(String, u32)> {
+        wait_for(&format!("{len} runs"), patience, async || {
             let entries = self.entries();
             (entries.len() >= len).then_some(entries)
         })

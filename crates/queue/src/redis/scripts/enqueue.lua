@@ -62,7 +62,7 @@ local function holder(unique, id)
 end
 
 -- Ids and envelopes of new jobs, written at the end, and where in the list an envelope is, by id.
-local fresh, place = {}, {}
+local fresh, place, many_fresh = {}, {}, 0
 
 -- What a job that is left out changes of the one that waits.
 local function change(by, ends, mode, delay, envelope)
@@ -101,7 +101,7 @@ local function asked(at)
 end
 
 local ids = {}
-for at = first, #ARGV, width do ids[#ids + 1] = ARGV[at] end
+for at = first, #ARGV, width do ids[(at - first) / width + 1] = ARGV[at] end
 local there = #ids > 0 and call('HMGET', JOBS, unpack(ids)) or {}
 local stamp = '{"enqueued_at_ms":' .. now .. ','
 
@@ -116,16 +116,16 @@ for n, id in ipairs(ids) do
   elseif there[n] or place[id] then
     known = id
   else
-    fresh[#fresh + 1] = id
-    fresh[#fresh + 1] = stamped
-    place[id] = #fresh
+    fresh[many_fresh + 1], fresh[many_fresh + 2] = id, stamped
+    many_fresh = many_fresh + 2
+    place[id] = many_fresh
     if unique ~= '' then mark(unique, id, ARGV[at + 3], mode, note) end
     if lane ~= PLAIN then note(key('lanes'), id, lane) end
     place_job(id, delay, lane)
   end
   answer[n] = known
 end
-if #fresh > 0 then call('HSET', JOBS, unpack(fresh)) end
+if many_fresh > 0 then call('HSET', JOBS, unpack(fresh)) end
 for hash, list in pairs(notes) do
   if #list > 0 then call('HSET', hash, unpack(list)) end
 end

@@ -44,20 +44,26 @@ end
 
 -- What stands between the line and the workers. Without rules, pauses and the like: nothing.
 local guarded = #ARGV > 5
-local is_paused, has_waiting_marks = false, false
+local is_paused = false
 if guarded
   or call('EXISTS', key('pauses'), key('parks'), key('cancels'), key('qmarks')) > 0 then
   guarded = true
   is_paused = call('HEXISTS', key('pauses'), 'queue') == 1
-  has_waiting_marks = call('EXISTS', key('qmarks')) == 1
+end
+
+-- By what a rule counts: how (`kind`, `tenant`, `argument`, `name`), and which argument or name.
+local function counted_by(text)
+  local how, what = string.match(text, '^(%a+):?(.*)$')
+  return { how = how, what = what }
 end
 
 -- What the kinds' rules say, by kind.
 local rules = {}
 for at = 6, #ARGV, 6 do
   rules[ARGV[at]] = {
-    most = tonumber(ARGV[at + 1]), by = ARGV[at + 2],
-    starts = tonumber(ARGV[at + 3]), per = tonumber(ARGV[at + 4]), starts_by = ARGV[at + 5],
+    most = tonumber(ARGV[at + 1]), by = counted_by(ARGV[at + 2]),
+    starts = tonumber(ARGV[at + 3]), per = tonumber(ARGV[at + 4]),
+    starts_by = counted_by(ARGV[at + 5]),
   }
 end
 
@@ -77,7 +83,7 @@ local function cap_of(gate)
   end
   for _, rule in pairs(rules) do
     local by = sort == 'limit' and rule.by or rule.starts_by
-    local cap = by == 'name:' .. shared and cap_of_rule(sort, rule)
+    local cap = by.how == 'name' and by.what == shared and cap_of_rule(sort, rule)
     if cap then return cap end
   end
 end
@@ -93,13 +99,12 @@ local function make_guard()
 
   -- Names the gate that a kind's rule puts before a job.
   local function gate_of(sort, by, job)
-    local how, what = string.match(by, '^(%a+):?(.*)$')
-    if how == 'name' then return sort .. ':=' .. what end
+    if by.how == 'name' then return sort .. ':=' .. by.what end
     local value = ''
-    if how == 'tenant' then
+    if by.how == 'tenant' then
       value = job.tenant
-    elseif how == 'argument' and type(job.payload) == 'table' then
-      value = job.payload[what]
+    elseif by.how == 'argument' and type(job.payload) == 'table' then
+      value = job.payload[by.what]
     end
     if type(value) == 'number' then value = string.format('%.17g', value) end
     if type(value) == 'boolean' then value = tostring(value) end
@@ -176,7 +181,8 @@ local function make_guard()
     return not was_cancelled(id) and passes(id, envelope, ends)
   end
 end
-local may_run = guarded and make_guard()
+-- Made when there is a job to ask about.
+local may_run
 
 local wait, ends = 0, now + lease_ms
 -- Redis writes a number that it is given with much ado: what goes into each job is written once.
@@ -213,6 +219,7 @@ end
 
 -- Leases jobs; returns how many.
 local function lease(ids)
+  if guarded and not may_run then may_run = make_guard() end
   local envelopes = call('HMGET', JOBS, unpack(ids))
   local attempts, crashes = numbers(ATTEMPTS, ids), numbers(CRASHES, ids)
   local leased, leases, taken, n = {}, {}, {}, 0
@@ -248,7 +255,7 @@ local function lease(ids)
       call('HSET', key('held'), unpack(held))
       held = {}
     end
-    if has_waiting_marks then unmark_taken(taken) end
+    if guarded and call('EXISTS', key('qmarks')) == 1 then unmark_taken(taken) end
   end
   return n
 end

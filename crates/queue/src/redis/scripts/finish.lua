@@ -22,9 +22,16 @@ if jobs == 0 then return {} end
 
 local held = call('HMGET', LEASES, unpack(ids))
 local has_stops = call('EXISTS', key('stops')) == 1
-local refused, gone, settled = {}, {}, {}
-local done, ready, front, delayed, wakes = {}, {}, {}, {}, 0
+local refused, settled = {}, {}
+-- Thousands a second: lists that say how long they are, as Lua counts its way through others.
+local gone, many_gone, done, many_done = {}, 0, {}, 0
+local ready, front, delayed, wakes = {}, {}, {}, 0
 local counted, has_kept = {}, false
+
+local function end_job(id)
+  many_done = many_done + 1
+  done[many_done] = id
+end
 
 local function later(id, delay)
   if delay > 0 then
@@ -55,10 +62,10 @@ local function settle(at)
     has_kept = true
   end
   if has_stops and stopped(id, verb) then
-    done[#done + 1] = id
+    end_job(id)
     return nil
   elseif verb == 'done' then
-    done[#done + 1] = id
+    end_job(id)
   elseif verb == 'retry' then
     call('HINCRBY', ATTEMPTS, id, 1)
     call('HSET', ERRORS, id, why)
@@ -81,20 +88,21 @@ for n = 1, jobs do
     refused[#refused + 1] = n
   else
     settled[id] = true
-    gone[#gone + 1] = id
+    many_gone = many_gone + 1
+    gone[many_gone] = id
     local verb = 'done'
     if n > plain then
       verb = settle(first + 7 * (n - plain - 1))
     else
       if has_stops then stopped(id, verb) end
-      done[#done + 1] = id
+      end_job(id)
     end
     if verb then counted[verb] = (counted[verb] or 0) + 1 end
   end
 end
 
 if has_kept then trim_kept() end
-if #gone > 0 then
+if many_gone > 0 then
   call('ZREM', LEASED, unpack(gone))
   call('HDEL', LEASES, unpack(gone))
   if call('EXISTS', key('held')) == 1 then wakes = wakes + gates().release(gone) end

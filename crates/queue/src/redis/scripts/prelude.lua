@@ -92,16 +92,22 @@ local function forget(ids)
   end
 end
 
+-- Until when records are kept and whose they are, to be written by `trim_kept`.
+local kept_now = {}
+
 -- Keeps what became of an attempt for a while: ten a job. Whoever calls it calls `trim_kept`.
 local function keep(id, keep_ms, text)
   local history = key('history:' .. id)
   local length = call('RPUSH', history, '{"at_ms":' .. now .. ',' .. string.sub(text, 2))
   if length > LONGEST_HISTORY then call('LTRIM', history, -LONGEST_HISTORY, -1) end
-  call('ZADD', key('kept'), string.format('%.0f', now + keep_ms), id)
+  kept_now[#kept_now + 1] = string.format('%.0f', now + keep_ms)
+  kept_now[#kept_now + 1] = id
 end
 
 -- Leaves the records of a thousand jobs, the longest-lived.
 local function trim_kept()
+  if #kept_now > 0 then call('ZADD', key('kept'), unpack(kept_now)) end
+  kept_now = {}
   local over = call('ZCARD', key('kept')) - LONGEST_KEPT
   if over < 1 then return end
   local popped, gone = call('ZPOPMIN', key('kept'), math.min(over, 1000)), {}
