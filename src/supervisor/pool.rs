@@ -118,7 +118,7 @@ impl Pool {
             steered.attach(handle.clone());
             work(
                 backend,
-                handle,
+                &handle,
                 steered.queue.clone(),
                 attempts.clone(),
                 worker_stop.clone(),
@@ -154,7 +154,7 @@ fn run_attempt<C: JobContext>(
 /// Runs one apalis worker until `stop`, then until its last attempt has ended.
 fn work<C: JobContext>(
     backend: Backend,
-    handle: PoolHandle,
+    handle: &PoolHandle,
     queue: Queue,
     attempts: Attempts<C>,
     stop: CancellationToken,
