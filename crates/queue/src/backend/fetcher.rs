@@ -45,6 +45,8 @@ pub(super) async fn run(pool: Arc<Pool>, finisher: Finisher, ahead: Arc<Ahead>) 
         more_wait: false,
     };
     while fetcher.turn().await {}
+    // Now: the call below may take long.
+    fetcher.out.0.close();
     // The entry lapses by itself when this fails.
     let _lapses = fetcher
         .pool
@@ -96,12 +98,12 @@ impl Fetcher {
             self.rest_quiet().await;
             return true;
         }
-        let most = pool.slots.all() + self.pace.ahead(&pool.slots);
-        self.gather(most).await;
+        self.gather().await;
         if self.is_told_to_pause() {
             return true;
         }
-        let wanted = most.saturating_sub(pool.slots.held()).min(LARGEST_BATCH);
+        let wanted = self.most().saturating_sub(pool.slots.held());
+        let wanted = wanted.min(LARGEST_BATCH);
         if wanted == 0 {
             self.rest_full().await;
             return true;
@@ -132,10 +134,17 @@ impl Fetcher {
         true
     }
 
+    /// How many jobs the pool may hold.
+    fn most(&mut self) -> usize {
+        let slots = &self.pool.slots;
+        slots.all() + self.pace.ahead(slots)
+    }
+
     /// Waits until half of what the pool may hold has ended: short jobs end together, and a call for
     /// the first of them alone would cost almost as much as one for all. No slot is left free for
     /// longer than a moment. Jobs that wait for a slot in vain are given back.
-    async fn gather(&mut self, most: usize) {
+    async fn gather(&mut self) {
+        let most = self.most();
         let (slots, ahead) = (&self.pool.slots, &self.out.0);
         let few = if self.more_wait { most - most / 2 } else { 0 };
         let since = Instant::now();

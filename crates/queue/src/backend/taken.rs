@@ -33,6 +33,9 @@ impl Taken {
     pub(super) fn start(&mut self) {
         if let Some(ticket) = &mut self.ticket {
             ticket.slot.take();
+            if let Some(keeping) = &mut ticket.keeping {
+                keeping.since = Instant::now();
+            }
         }
     }
 
@@ -62,7 +65,7 @@ pub(super) struct Ticket {
 pub(super) struct Keeping {
     pub(super) worker: WorkerId,
     pub(super) attempt: u32,
-    /// When the job was taken.
+    /// When the job began to run.
     pub(super) since: Instant,
     pub(super) keep_for: Duration,
 }

@@ -6,13 +6,16 @@ use super::{
     state::{QueueState, Timed},
 };
 use crate::{
-    Fetch, Fetched, LARGEST_BATCH, LONGEST_WAIT, MOST_CRASHES, TakenJob, Target, redis::ms,
+    Fetch, Fetched, LARGEST_BATCH, LONGEST_WAIT, MOST_CRASHES, TakenJob, Target,
+    redis::{LARGEST_CALL_BYTES, ms},
 };
 
 /// Most expired leases that one fetch recovers.
 const MOST_RECOVERED: usize = 100;
 /// Most jobs that a fetch looks at beyond those it was asked for.
 const MOST_PARKED: usize = 200;
+/// Most jobs that it looks at before it looks at how large they are.
+const MOST_LOOKED_AT: usize = 100;
 /// When a queue that is paused is looked at again.
 const PAUSED_WAIT_MS: u64 = 1000;
 /// How long a job that may crash no more waits for another such job.
@@ -73,20 +76,31 @@ impl QueueState {
         let ends_ms = now_ms + ms(fetch.lease);
         let (mut jobs, mut looked, mut is_short) = (Vec::new(), 0, false);
         let mut suspects = fetch.suspects;
-        while !is_short && jobs.len() < wanted && looked <= wanted + MOST_PARKED {
-            let ids = self.take(wanted - jobs.len());
-            is_short = ids.len() < wanted - jobs.len();
+        let mut bytes = 0;
+        let longest_look = if is_guarded {
+            wanted + MOST_PARKED
+        } else {
+            wanted - 1
+        };
+        while !is_short
+            && jobs.len() < wanted
+            && looked <= longest_look
+            && bytes < LARGEST_CALL_BYTES
+        {
+            let seen = if is_guarded { jobs.len() } else { looked };
+            let most = (wanted - seen).min(MOST_LOOKED_AT);
+            let ids = self.take(most);
+            is_short = ids.len() < most;
             looked += ids.len();
             for id in ids {
                 if self.waits_for_another(&id, &mut suspects, now_ms) {
                     continue;
                 }
                 if !is_guarded || self.passes(&id, rules, ends_ms, now_ms) {
-                    jobs.extend(self.lease(&id, &token, ends_ms));
+                    let job = self.lease(&id, &token, ends_ms);
+                    bytes += job.as_ref().map_or(0, |job| job.envelope.len());
+                    jobs.extend(job);
                 }
-            }
-            if !is_guarded {
-                break;
             }
         }
         (jobs, is_short)

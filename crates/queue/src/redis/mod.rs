@@ -16,8 +16,9 @@ use crate::{
     Receipt, Redis, Renewed, Rule, Shown, State, TakenJob, WorkerId,
 };
 
-/// Most bytes of envelopes that one call carries; Redis works on nothing else meanwhile.
-const LARGEST_CALL_BYTES: usize = 4 << 20;
+/// Most bytes of envelopes that one call carries; Redis works on nothing else meanwhile. A fetch brings
+/// up to a hundred jobs more.
+pub(crate) const LARGEST_CALL_BYTES: usize = 4 << 20;
 
 /// Holds queues in Redis; cheap to clone. The verbs are those of [`Store`](crate::Store).
 #[derive(Clone, Debug)]

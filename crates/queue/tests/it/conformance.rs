@@ -15,6 +15,7 @@ const SHORT_LEASE: Duration = Duration::from_millis(80);
 
 on_every_store!(
     takes_jobs_in_order_and_says_what_they_are,
+    large_jobs_come_a_hundred_at_a_time,
     leaves_out_an_id_it_holds,
     receipts_of_large_batches_are_in_order,
     a_unique_key_keeps_equal_jobs_out_until_the_job_ends,
@@ -48,6 +49,26 @@ async fn takes_jobs_in_order_and_says_what_they_are(desk: Desk) {
     assert_eq!(rest.jobs.len(), 2);
     assert!(!rest.wait.is_zero(), "nothing more is there");
     assert_eq!(desk.counts().await, [0, 0, 5, 0]);
+}
+
+async fn large_jobs_come_a_hundred_at_a_time(desk: Desk) {
+    let payload = "x".repeat(50_000);
+    let large = |n: usize| NewJob {
+        envelope: format!(r#"{{"id":"{n}","kind":"test","payload":"{payload}"}}"#),
+        ..job(&n.to_string())
+    };
+    let jobs: Vec<_> = (0..150).map(large).collect();
+    desk.put_jobs(&jobs).await;
+    let first = desk.fetch(1_000, LONG_LEASE).await;
+    assert_eq!(first.jobs.len(), 100);
+    assert!(first.wait.is_zero(), "there are more");
+    assert_eq!(desk.take(1_000).await.len(), 50);
+    desk.put(200..1_000).await;
+    assert_eq!(
+        desk.take(1_000).await.len(),
+        800,
+        "small ones come together"
+    );
 }
 
 async fn leaves_out_an_id_it_holds(desk: Desk) {

@@ -189,6 +189,7 @@ local wait, ends = 0, now + lease_ms
 local ends_text = string.format('%.0f', ends)
 -- What is answered of the jobs that ran before, and of all.
 local again, jobs, taken_all = {}, {}, 0
+local LARGEST_ANSWER, bytes = 4194304, 0
 
 -- A job whose id nobody could say again is dead under another one.
 local function bury_unsayable(id, envelope)
@@ -217,7 +218,7 @@ local function waits_for_another(id, crashed)
   return true
 end
 
--- Leases jobs; returns how many.
+-- Leases jobs.
 local function lease(ids)
   if guarded and not may_run then may_run = make_guard() end
   local envelopes = call('HMGET', JOBS, unpack(ids))
@@ -238,6 +239,7 @@ local function lease(ids)
       leased[2 * n + 1], leased[2 * n + 2] = ends_text, id
       leases[2 * n + 1], leases[2 * n + 2] = id, token
       jobs[2 * taken_all + 1], jobs[2 * taken_all + 2] = id, envelope
+      bytes = bytes + #envelope
       if not spent then call('HDEL', ATTEMPTS, id) end
       if not crashed then call('HDEL', CRASHES, id) end
       spent, crashed = spent or 0, crashed or 0
@@ -257,18 +259,20 @@ local function lease(ids)
     end
     if guarded and call('EXISTS', key('qmarks')) == 1 then unmark_taken(taken) end
   end
-  return n
 end
 
 if guarded and not is_paused then gates().open(cap_of) end
-local taken, looked, is_short = 0, 0, is_paused
-while not is_short and taken < wanted and looked <= wanted + 200 do
-  local ids = take(wanted - taken)
-  is_short = #ids < wanted - taken
+-- Large jobs come fewer at a time: an answer has a hundred jobs and four megabytes, or more jobs and
+-- less. Instead of jobs that are held up here others are looked at, not instead of those removed by
+-- hand.
+local looked, is_short = 0, is_paused
+local longest_look = guarded and wanted + 200 or wanted - 1
+while not is_short and taken_all < wanted and looked <= longest_look and bytes < LARGEST_ANSWER do
+  local most = math.min(100, wanted - (guarded and taken_all or looked))
+  local ids = take(most)
+  is_short = #ids < most
   looked = looked + #ids
-  if #ids > 0 then taken = taken + lease(ids) end
-  -- An id that was removed by hand is not looked for again.
-  if not guarded then break end
+  if #ids > 0 then lease(ids) end
 end
 if guarded then gates().write() end
 
