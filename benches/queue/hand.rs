@@ -3,6 +3,10 @@
 //! A job waits in a list and goes, 500 a call, into a hash of those that run; 500 a call leave it.
 //! A crash loses none, somebody would have to look what is left there. The next 500 are on their
 //! way while these run and those before are acknowledged.
+//!
+//! The same loop with leases is a second yardstick, what the one promise costs that makes a queue
+//! of it: jobs wait by id, are leased until a time under a token, and leave if the token still
+//! holds them. No target is about it.
 use std::sync::Arc;
 
 use redis::{Script, aio::MultiplexedConnection};
@@ -19,6 +23,19 @@ const BULK: u32 = 1_000;
 const ID: usize = 26;
 const WAITING: &str = "hand:waiting";
 const RUNNING: &str = "hand:running";
+const JOBS: &str = "hand:jobs";
+const LEASED: &str = "hand:leased";
+const TOKEN: &str = "bench:1:01JDKZ3X5T9QW8RTYV2M4N6P7Q#1";
+
+/// What a loop promises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Promise {
+    /// That a job runs.
+    Nothing,
+    /// That a job whose process died is found when its lease ends, and nobody ends another's.
+    Lease,
+}
+
 const POP: &str = "
     local jobs = redis.call('LPOP', KEYS[1], ARGV[1])
     if not jobs then return {} end
@@ -30,6 +47,28 @@ const POP: &str = "
     redis.call('HSET', KEYS[2], unpack(taken))
     return jobs";
 const ACKNOWLEDGE: &str = "return redis.call('HDEL', KEYS[1], unpack(ARGV))";
+const LEASE: &str = "
+    local ids = redis.call('LPOP', KEYS[1], ARGV[1])
+    if not ids then return {} end
+    local clock = redis.call('TIME')
+    local ends = string.format('%.0f', clock[1] * 1000 + 30000)
+    local leased, leases = {}, {}
+    for n, id in ipairs(ids) do
+      leased[2 * n - 1], leased[2 * n] = ends, id
+      leases[2 * n - 1], leases[2 * n] = id, ARGV[2]
+    end
+    redis.call('ZADD', KEYS[3], unpack(leased))
+    redis.call('HSET', KEYS[2], unpack(leases))
+    return redis.call('HMGET', KEYS[4], unpack(ids))";
+const SETTLE: &str = "
+    local gone = {}
+    local held = redis.call('HMGET', KEYS[1], unpack(ARGV, 2))
+    for n = 2, #ARGV do
+      if held[n - 1] == ARGV[1] then gone[#gone + 1] = ARGV[n] end
+    end
+    redis.call('ZREM', KEYS[2], unpack(gone))
+    redis.call('HDEL', KEYS[3], unpack(gone))
+    return redis.call('HDEL', KEYS[1], unpack(gone))";
 
 /// A loop that runs.
 pub(crate) struct Loop {
@@ -44,21 +83,39 @@ fn written(n: u32) -> String {
 }
 
 /// Enqueues one job.
-pub(crate) async fn push(redis: &mut MultiplexedConnection, n: u32) {
-    let mut push = redis::cmd("RPUSH");
-    push.arg(WAITING).arg(written(n));
-    let () = push.query_async(redis).await.unwrap();
+pub(crate) async fn push(redis: &mut MultiplexedConnection, promise: Promise, n: u32) {
+    push_some(redis, promise, n..n + 1).await;
+}
+
+/// Enqueues jobs in one round trip.
+async fn push_some(
+    redis: &mut MultiplexedConnection,
+    promise: Promise,
+    jobs: std::ops::Range<u32>,
+) {
+    let (mut put, mut push) = (redis::cmd("HSET"), redis::cmd("RPUSH"));
+    put.arg(JOBS);
+    push.arg(WAITING);
+    for job in jobs.map(written) {
+        if promise == Promise::Lease {
+            push.arg(&job[..ID]);
+            put.arg(&job[..ID]).arg(job);
+        } else {
+            push.arg(job);
+        }
+    }
+    let mut call = redis::pipe();
+    if promise == Promise::Lease {
+        call.add_command(put).ignore();
+    }
+    call.add_command(push).ignore();
+    let () = call.query_async(redis).await.unwrap();
 }
 
 /// Enqueues jobs in bulk.
-pub(crate) async fn push_all(redis: &mut MultiplexedConnection, jobs: u32) {
+pub(crate) async fn push_all(redis: &mut MultiplexedConnection, promise: Promise, jobs: u32) {
     for first in (0..jobs).step_by(usize::try_from(BULK).unwrap()) {
-        let mut push = redis::cmd("RPUSH");
-        push.arg(WAITING);
-        for n in first..jobs.min(first + BULK) {
-            push.arg(written(n));
-        }
-        let () = push.query_async(redis).await.unwrap();
+        push_some(redis, promise, first..jobs.min(first + BULK)).await;
     }
 }
 
@@ -73,10 +130,11 @@ impl Loop {
     /// Starts a loop that runs so many jobs at a time.
     pub(crate) fn start(
         redis: MultiplexedConnection,
+        promise: Promise,
         concurrent: usize,
         ledger: Arc<Ledger>,
     ) -> Self {
-        let task = tokio::spawn(go_round(redis, concurrent, ledger));
+        let task = tokio::spawn(go_round(redis, promise, concurrent, ledger));
         Self { task }
     }
 
@@ -87,14 +145,25 @@ impl Loop {
     }
 }
 
-async fn go_round(redis: MultiplexedConnection, concurrent: usize, ledger: Arc<Ledger>) {
-    let (pop, acknowledge) = (Script::new(POP), Script::new(ACKNOWLEDGE));
+async fn go_round(
+    redis: MultiplexedConnection,
+    promise: Promise,
+    concurrent: usize,
+    ledger: Arc<Ledger>,
+) {
+    let (pop, acknowledge) = match promise {
+        Promise::Nothing => (Script::new(POP), Script::new(ACKNOWLEDGE)),
+        Promise::Lease => (Script::new(LEASE), Script::new(SETTLE)),
+    };
     let (mut popping, mut acknowledging) = (redis.clone(), redis);
     let (mut jobs, mut ended) = (Vec::new(), Vec::<Vec<u8>>::new());
     loop {
         let popped = async {
             let mut call = pop.key(WAITING);
             call.key(RUNNING).arg(BATCH);
+            if promise == Promise::Lease {
+                call.key(LEASED).key(JOBS).arg(TOKEN);
+            }
             call.invoke_async::<Vec<Vec<u8>>>(&mut popping)
                 .await
                 .unwrap()
@@ -104,6 +173,9 @@ async fn go_round(redis: MultiplexedConnection, concurrent: usize, ledger: Arc<L
                 return;
             }
             let mut call = acknowledge.key(RUNNING);
+            if promise == Promise::Lease {
+                call.key(LEASED).key(JOBS).arg(TOKEN);
+            }
             for id in &ended {
                 call.arg(id);
             }

@@ -80,7 +80,7 @@ pub(crate) async fn measure(stage: &mut Stage, size: &Size, report: &mut Report)
         for (way, _) in row.figures.iter().copied() {
             let note = match way {
                 Way::Peer => format!("  {:?}", row.tuning),
-                Way::Hand => String::new(),
+                Way::Hand | Way::Leased => String::new(),
                 Way::Unused | Way::AllOn => judge(report, row, way, best),
             };
             println!(

@@ -6,7 +6,7 @@ use redis::aio::MultiplexedConnection;
 use tokio::time::sleep;
 
 use super::{
-    hand::{self, Loop},
+    hand::{self, Loop, Promise},
     ledger::Ledger,
     load::{AllOn, LoadCtx, Unused},
     ours::{self, Daemon},
@@ -23,13 +23,21 @@ pub(crate) enum Way {
     AllOn,
     /// A loop written by hand: the limit.
     Hand,
+    /// The same loop with leases.
+    Leased,
     /// The storage of apalis-redis.
     Peer,
 }
 
 impl Way {
     /// Every way, the limit in the middle.
-    pub(crate) const ALL: [Self; 4] = [Self::Unused, Self::Hand, Self::AllOn, Self::Peer];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Unused,
+        Self::Hand,
+        Self::AllOn,
+        Self::Leased,
+        Self::Peer,
+    ];
     /// Tells whether a selection has this way; an empty one has all.
     pub(crate) fn is_chosen(self, words: &[String]) -> bool {
         let name = self.to_string();
@@ -46,6 +54,7 @@ impl fmt::Display for Way {
             Self::Unused => "ours, features unused",
             Self::AllOn => "ours, all features on",
             Self::Hand => "by hand",
+            Self::Leased => "by hand, with leases",
             Self::Peer => "apalis-redis",
         })
     }
@@ -78,7 +87,8 @@ impl Sender {
         match self.way {
             Way::Unused => ours::push::<Unused>(&self.client, n).await,
             Way::AllOn => ours::push::<AllOn>(&self.client, n).await,
-            Way::Hand => hand::push(&mut self.redis, n).await,
+            Way::Hand => hand::push(&mut self.redis, Promise::Nothing, n).await,
+            Way::Leased => hand::push(&mut self.redis, Promise::Lease, n).await,
             Way::Peer => peer::push(&mut self.storage, n).await,
         }
     }
@@ -88,7 +98,8 @@ impl Sender {
         match self.way {
             Way::Unused => ours::push_all::<Unused>(&self.client, jobs).await,
             Way::AllOn => ours::push_all::<AllOn>(&self.client, jobs).await,
-            Way::Hand => hand::push_all(&mut self.redis, jobs).await,
+            Way::Hand => hand::push_all(&mut self.redis, Promise::Nothing, jobs).await,
+            Way::Leased => hand::push_all(&mut self.redis, Promise::Lease, jobs).await,
             Way::Peer => peer::push_all(&mut self.storage, jobs).await,
         }
     }
@@ -112,7 +123,7 @@ impl Sender {
         match self.way {
             Way::Unused => ours::is_settled(&self.client, &queue::<Unused>(), jobs).await,
             Way::AllOn => ours::is_settled(&self.client, &queue::<AllOn>(), jobs).await,
-            Way::Hand => hand::is_settled(&mut self.redis).await,
+            Way::Hand | Way::Leased => hand::is_settled(&mut self.redis).await,
             Way::Peer => peer::is_settled(&mut self.redis, jobs).await,
         }
     }
@@ -139,10 +150,13 @@ impl Worker {
         ledger: &Arc<Ledger>,
     ) -> Self {
         let ledger = ledger.clone();
+        let by_hand =
+            async |promise, ledger| Loop::start(stage.connect().await, promise, concurrent, ledger);
         match way {
             Way::Unused => Self::Ours(Daemon::start::<Unused>(stage, concurrent, ledger)),
             Way::AllOn => Self::Ours(Daemon::start::<AllOn>(stage, concurrent, ledger)),
-            Way::Hand => Self::Hand(Loop::start(stage.connect().await, concurrent, ledger)),
+            Way::Hand => Self::Hand(by_hand(Promise::Nothing, ledger).await),
+            Way::Leased => Self::Hand(by_hand(Promise::Lease, ledger).await),
             Way::Peer => {
                 let redis = stage.connect().await;
                 Self::Peer(Peer::start(&redis, concurrent, tuning, &ledger))
