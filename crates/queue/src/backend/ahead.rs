@@ -14,17 +14,22 @@ use std::{
 };
 
 use super::{Taken, slots::Slots};
-use crate::LARGEST_BATCH;
+use crate::{LARGEST_BATCH, Rule};
 
 /// For how long the jobs that wait here will do.
 const AHEAD: Duration = Duration::from_millis(10);
+/// Longest that a job waits here before it is given back to the queue.
+const LONGEST_AHEAD: Duration = Duration::from_millis(50);
 /// Least time that says something of how fast jobs end.
 const SPAN: Duration = Duration::from_millis(5);
 
-/// The jobs of one pool that wait for a slot, oldest first.
+/// Jobs, each with the time when it came, oldest first.
+type Waiting = VecDeque<(Instant, Box<Taken>)>;
+
+/// The jobs of one pool that wait for a slot.
 #[derive(Debug)]
 pub(super) struct Ahead {
-    jobs: Mutex<VecDeque<Box<Taken>>>,
+    jobs: Mutex<Waiting>,
     slots: Arc<Slots>,
     is_closed: AtomicBool,
 }
@@ -39,15 +44,23 @@ impl Ahead {
     }
 
     /// Adds jobs; they run when slots are free.
-    pub(super) fn add(&self, mut jobs: VecDeque<Box<Taken>>) {
+    pub(super) fn add(&self, jobs: VecDeque<Box<Taken>>) {
         if !jobs.is_empty() {
-            self.lock().append(&mut jobs);
+            let now = Instant::now();
+            self.lock().extend(jobs.into_iter().map(|job| (now, job)));
             self.slots.wake_worker();
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.lock().is_empty()
+    }
+
+    /// Says whether a job has waited too long: those before it are long.
+    pub(super) fn is_stuck(&self) -> bool {
+        let jobs = self.lock();
+        jobs.front()
+            .is_some_and(|(since, _)| since.elapsed() > LONGEST_AHEAD)
     }
 
     /// Gives the jobs that wait back to the front of their queue.
@@ -79,15 +92,18 @@ impl Ahead {
     }
 
     fn next(&self) -> Option<Box<Taken>> {
-        if !self.slots.are_free() {
-            return None;
+        while self.slots.are_free() {
+            let (_, mut job) = self.lock().pop_front()?;
+            // One that lost its lease, or was cancelled, while it waited goes back and does not run.
+            if !job.cancelled.is_cancelled() {
+                job.start();
+                return Some(job);
+            }
         }
-        let mut job = self.lock().pop_front()?;
-        job.start();
-        Some(job)
+        None
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Box<Taken>>> {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
         // Nothing that can panic runs under this lock.
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -99,14 +115,23 @@ pub(super) struct Pace {
     since: Instant,
     ended: u64,
     ahead: usize,
+    most: usize,
 }
 
 impl Pace {
-    pub(super) fn new() -> Self {
+    /// Makes the pace of a pool that goes by these rules. A start that a rate let through is spent
+    /// also when the job is given back: no more wait here than the slowest rate lets start meanwhile.
+    pub(super) fn new(rules: &[Rule]) -> Self {
+        let rates = rules.iter().filter_map(|rule| rule.rate);
+        let shares = rates.map(|rate| {
+            let starts = u128::from(rate.most) * AHEAD.as_micros() / rate.per.as_micros().max(1);
+            usize::try_from(starts).unwrap_or(LARGEST_BATCH)
+        });
         Self {
             since: Instant::now(),
             ended: 0,
             ahead: 0,
+            most: shares.min().unwrap_or(LARGEST_BATCH).min(LARGEST_BATCH),
         }
     }
 
@@ -116,7 +141,7 @@ impl Pace {
         if span >= SPAN {
             let ended = slots.ended();
             let ahead = u128::from(ended - self.ended) * AHEAD.as_micros() / span.as_micros();
-            self.ahead = usize::try_from(ahead).map_or(LARGEST_BATCH, |n| n.min(LARGEST_BATCH));
+            self.ahead = usize::try_from(ahead).map_or(self.most, |n| n.min(self.most));
             (self.since, self.ended) = (Instant::now(), ended);
         }
         self.ahead
@@ -131,6 +156,7 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{KeyBy, Policy};
 
     /// Lets jobs end in a span that is over now, and asks.
     fn after(pace: &mut Pace, slots: &Arc<Slots>, span: Duration, jobs: usize) -> usize {
@@ -143,7 +169,7 @@ mod tests {
 
     #[test]
     fn as_many_are_fetched_ahead_as_end_in_ten_milliseconds() {
-        let (slots, mut pace) = (Slots::new(1), Pace::new());
+        let (slots, mut pace) = (Slots::new(1), Pace::new(&[]));
         assert_eq!(pace.ahead(&slots), 0);
         let some = after(&mut pace, &slots, Duration::from_secs(1), 20_000);
         assert!((100..=200).contains(&some), "{some}");
@@ -155,5 +181,16 @@ mod tests {
         after(&mut pace, &slots, Duration::from_secs(1), 20_000);
         pace.reset(&slots);
         assert_eq!(pace.ahead(&slots), 0);
+    }
+
+    #[test]
+    fn no_more_are_fetched_ahead_than_a_rate_lets_start_meanwhile() {
+        let second = Duration::from_secs(1);
+        for (most, expected) in [(5, 0), (700, 7), (1_000_000, LARGEST_BATCH)] {
+            let policy = Policy::DEFAULT.rate(most, second, KeyBy::Tenant);
+            let rules = [Rule::of("test", &policy).unwrap()];
+            let (slots, mut pace) = (Slots::new(1), Pace::new(&rules));
+            assert_eq!(after(&mut pace, &slots, SPAN, 100_000), expected);
+        }
     }
 }

@@ -27,18 +27,16 @@ const STILL_RUNNING_PAUSE: Duration = Duration::from_secs(1);
 
 /// Longest that a fetch waits for more slots than the first free one.
 const GATHERING: Duration = Duration::from_millis(1);
-/// Longest that a job waits here for a slot before it is given back to the queue.
-const LONGEST_AHEAD: Duration = Duration::from_millis(50);
 
 /// Fetches until the pool stops.
 pub(super) async fn run(pool: Arc<Pool>, finisher: Finisher, ahead: Arc<Ahead>) {
     let mut fetcher = Fetcher {
         waiter: pool.store.waiter(&pool.queue),
         quiet: pool.quiet.subscribe(),
+        pace: Pace::new(&pool.rules),
         pool,
         finisher,
         out: Out(ahead),
-        pace: Pace::new(),
         number: 0,
         patience: Patience::new(),
         unsure: None,
@@ -118,7 +116,7 @@ impl Fetcher {
                 let wait = fetched.wait;
                 self.more_wait = wait.is_zero();
                 self.accept(fetched, asked, place);
-                if !wait.is_zero() && self.out.0.is_empty() {
+                if !wait.is_zero() && !self.is_ahead() {
                     self.wait(wait).await;
                 }
             }
@@ -147,22 +145,23 @@ impl Fetcher {
         let most = self.most();
         let (slots, ahead) = (&self.pool.slots, &self.out.0);
         let few = if self.more_wait { most - most / 2 } else { 0 };
-        let since = Instant::now();
-        while self.more_wait || !ahead.is_empty() {
+        while self.more_wait || self.is_ahead() {
             let gathered = tokio::time::timeout(GATHERING, slots.fewer_than(few + 1)).await;
-            // Long jobs are not waited for.
-            if gathered.is_ok() || ahead.is_empty() {
-                return;
-            }
-            if self.is_told_to_pause() {
-                return;
-            }
-            if since.elapsed() > LONGEST_AHEAD {
+            if ahead.is_stuck() {
                 ahead.give_back();
                 self.pace.reset(slots);
                 return;
             }
+            // Long jobs are not waited for.
+            if gathered.is_ok() || ahead.is_empty() || self.is_told_to_pause() {
+                return;
+            }
         }
+    }
+
+    /// Says whether jobs are held that no slot is free for.
+    fn is_ahead(&self) -> bool {
+        self.pool.slots.held() > self.pool.slots.all()
     }
 
     fn is_told_to_pause(&self) -> bool {
@@ -198,6 +197,7 @@ impl Fetcher {
             error!(queue = %self.pool.queue, jobs = buried, "jobs are dead: each took its process down again and again");
         }
         let mut jobs = VecDeque::with_capacity(fetched.jobs.len());
+        let has_crashed = fetched.jobs.iter().any(|job| job.crashes > 0);
         for job in fetched.jobs {
             jobs.extend(self.accept_one(&job, asked));
             if job.is_suspect()
@@ -205,6 +205,13 @@ impl Fetcher {
             {
                 self.pool.running.keep_place(&job.lease, place);
             }
+        }
+        if has_crashed {
+            // Were the process to end again, what waits here would be charged with it as well.
+            let slots = &self.pool.slots;
+            self.pace.reset(slots);
+            let before = slots.held() - jobs.len();
+            jobs.truncate(slots.all().saturating_sub(before));
         }
         self.out.0.add(jobs);
     }
@@ -348,14 +355,20 @@ impl Fetcher {
         }
     }
 
-    /// Waits until a slot is free; a pool without any waits for one.
+    /// Waits until a slot is free; a pool without any waits for one. What waits here for a slot is
+    /// looked at again soon.
     async fn rest_full(&mut self) {
         let pool = self.pool.clone();
+        let longest = if self.out.0.is_empty() {
+            LONGEST_WAIT
+        } else {
+            GATHERING
+        };
         tokio::select! {
             () = pool.stop.cancelled() => {}
             () = pool.slots.fewer_than(pool.slots.all()) => {}
             _ = self.quiet.changed() => {}
-            () = tokio::time::sleep(LONGEST_WAIT) => {}
+            () = tokio::time::sleep(longest) => {}
         }
     }
 

@@ -266,6 +266,7 @@ impl PoolHandle {
     }
 
     fn set_quiet(&self, quiet: bool) {
+        self.slots.set_quiet(quiet);
         if let Some(pool) = self.pool.upgrade() {
             pool.quiet.send_replace(quiet);
         }

@@ -2,7 +2,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst},
     },
     task::Waker,
 };
@@ -21,6 +21,8 @@ pub(super) struct Slots {
     held: AtomicUsize,
     /// Jobs that ran and ended, ever.
     ended: AtomicU64,
+    /// No job starts.
+    is_quiet: AtomicBool,
     /// The fetcher waits until fewer jobs than this are held; 0: it does not.
     wanted: AtomicUsize,
     changed: Notify,
@@ -35,6 +37,7 @@ impl Slots {
             used: AtomicUsize::new(0),
             held: AtomicUsize::new(0),
             ended: AtomicU64::new(0),
+            is_quiet: AtomicBool::new(false),
             wanted: AtomicUsize::new(0),
             changed: Notify::new(),
             worker: AtomicWaker::new(),
@@ -57,8 +60,15 @@ impl Slots {
         self.ended.load(SeqCst)
     }
 
+    /// Says whether a job may start.
     pub(super) fn are_free(&self) -> bool {
-        self.used() < self.all()
+        self.used() < self.all() && !self.is_quiet.load(SeqCst)
+    }
+
+    /// Lets no job start, or jobs start again.
+    pub(super) fn set_quiet(&self, is_quiet: bool) {
+        self.is_quiet.store(is_quiet, SeqCst);
+        self.wake_worker();
     }
 
     /// Changes the number; jobs that run beyond it run to their end.
@@ -71,11 +81,11 @@ impl Slots {
     /// Waits until fewer jobs than this are held, or the slots were resized. For the fetcher alone.
     pub(super) async fn fewer_than(&self, jobs: usize) {
         self.wanted.store(jobs, SeqCst);
+        let _forget = Forget(&self.wanted);
         // What ends after this look notifies: nothing is missed in between.
         if self.held() >= jobs {
             self.changed.notified().await;
         }
-        self.wanted.store(0, SeqCst);
     }
 
     /// Has the worker woken by the next job or free slot.
@@ -97,6 +107,15 @@ impl Slots {
     }
 }
 
+/// Forgets what the fetcher waits for when it does no more, also when it gave up.
+struct Forget<'a>(&'a AtomicUsize);
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        self.0.store(0, SeqCst);
+    }
+}
+
 /// The place of one job; dropping it frees it.
 #[derive(Debug)]
 pub(super) struct Slot {
@@ -109,6 +128,10 @@ impl Slot {
     pub(super) fn take(&mut self) {
         self.is_taken = true;
         self.slots.used.fetch_add(1, SeqCst);
+    }
+
+    pub(super) fn is_taken(&self) -> bool {
+        self.is_taken
     }
 }
 
@@ -141,6 +164,9 @@ mod tests {
         held[1].take();
         assert_eq!((slots.held(), slots.used(), slots.ended()), (3, 2, 0));
         assert!(slots.are_free());
+        slots.set_quiet(true);
+        assert!(!slots.are_free());
+        slots.set_quiet(false);
         slots.resize(1);
         assert!(!slots.are_free() && slots.used() == 2);
         drop(held);

@@ -90,7 +90,8 @@ impl Ticket {
     fn commit(&mut self, outcome: Outcome) {
         if let Some(lease) = self.lease.take() {
             self.notes.end();
-            let keeping = self.keeping.take();
+            // There is nothing to say of an attempt that did not begin.
+            let keeping = self.keeping.take().filter(|_| self.slot.is_taken());
             self.finisher.commit(Finish {
                 lease,
                 kept: keeping.map(|keeping| keeping.kept(&outcome, &self.notes)),

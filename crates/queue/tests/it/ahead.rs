@@ -4,14 +4,22 @@ use std::{sync::Arc, time::Duration};
 use quayhand_testkit::wait_for;
 use tokio::sync::{Notify, Semaphore};
 
-use crate::support::{Desk, LONG_LEASE, Ledger, SOON, done};
+use crate::support::{Desk, LONG_LEASE, Ledger, SOON, Worker, done};
 
-const BEFORE: usize = 2_000;
-const BEHIND: usize = 400;
+const BEFORE: u32 = 2_000;
+const BEHIND: u32 = 400;
 
-#[tokio::test]
-async fn a_job_caught_behind_a_long_one_goes_back_unspent() {
-    for desk in [Desk::in_redis().await, Desk::in_memory().await] {
+/// A pool of one slot, and in its queue many short jobs, a long one and some more short ones.
+struct Scene {
+    desk: Desk,
+    worker: Worker,
+    ledger: Ledger,
+    release: Arc<Semaphore>,
+}
+
+impl Scene {
+    /// Returns when the long job runs.
+    async fn open(desk: Desk) -> Self {
         desk.put(0..BEFORE).await;
         desk.put(["long"]).await;
         desk.put(BEFORE..BEFORE + BEHIND).await;
@@ -33,18 +41,55 @@ async fn a_job_caught_behind_a_long_one_goes_back_unspent() {
             }
         });
         tokio::time::timeout(SOON, starts.notified()).await.unwrap();
-        let ready = || async { desk.counts().await[0] };
+        Self {
+            desk,
+            worker,
+            ledger,
+            release,
+        }
+    }
+
+    /// Lets everything run, and sees that each job ran once, at its first attempt.
+    async fn close(self) {
+        self.desk.wait_for_counts([0; 4]).await;
+        self.worker.stop().await;
+        let ran = self.ledger.entries();
+        assert_eq!(ran.len(), usize::try_from(BEFORE + 1 + BEHIND).unwrap());
+        assert!(ran.iter().all(|(_, attempt)| *attempt == 1));
+    }
+}
+
+#[tokio::test]
+async fn a_job_caught_behind_a_long_one_goes_back_unspent() {
+    for desk in [Desk::in_redis().await, Desk::in_memory().await] {
+        let scene = Scene::open(desk).await;
         wait_for("jobs fetched ahead", Duration::from_secs(5), async || {
-            (ready().await < BEHIND as u64).then_some(())
+            (scene.desk.counts().await[0] < u64::from(BEHIND)).then_some(())
         })
         .await;
-        desk.wait_for_counts([BEHIND as u64, 0, 1, 0]).await;
-        assert_eq!(worker.pool.status().unwrap().running, 1);
-        release.add_permits(1);
-        desk.wait_for_counts([0; 4]).await;
-        worker.stop().await;
-        let ran = ledger.entries();
-        assert_eq!(ran.len(), BEFORE + 1 + BEHIND);
-        assert!(ran.iter().all(|(_, attempt)| *attempt == 1));
+        scene
+            .desk
+            .wait_for_counts([u64::from(BEHIND), 0, 1, 0])
+            .await;
+        assert_eq!(scene.worker.pool.status().unwrap().running, 1);
+        scene.release.add_permits(1);
+        scene.close().await;
+    }
+}
+
+#[tokio::test]
+async fn what_waits_for_a_slot_does_not_start_in_a_quiet_pool() {
+    for desk in [Desk::in_redis().await, Desk::in_memory().await] {
+        let scene = Scene::open(desk).await;
+        scene.worker.pool.quiet();
+        scene.release.add_permits(1);
+        scene
+            .desk
+            .wait_for_counts([u64::from(BEHIND), 0, 0, 0])
+            .await;
+        let ran = scene.ledger.entries().len();
+        assert_eq!(ran, usize::try_from(BEFORE + 1).unwrap());
+        scene.worker.pool.resume();
+        scene.close().await;
     }
 }
