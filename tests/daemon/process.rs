@@ -118,6 +118,19 @@ impl Daemon {
             .await
     }
 
+    /// Waits until a dump counts so many running jobs. One that is leased may not have begun.
+    pub(crate) async fn runs(&self, jobs: u64) {
+        let what = format!("{jobs} running jobs in a dump");
+        wait_for(&what, Duration::from_secs(20), async || {
+            self.signal(Signal::USR1);
+            let events = self.events();
+            let mut dumps = events.iter().rev();
+            let last = dumps.find(|event| event.message() == "dump: begins")?;
+            (*last.field("running") == jobs).then_some(())
+        })
+        .await;
+    }
+
     /// Reads the log as events; other lines are left out.
     pub(crate) fn events(&self) -> Vec<Event> {
         let text = self.text();

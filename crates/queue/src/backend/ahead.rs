@@ -155,8 +155,56 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Waker;
+
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
-    use crate::{KeyBy, Policy};
+    use crate::{Envelope, KeyBy, Lease, Policy};
+
+    fn waiting(id: &str) -> Box<Taken> {
+        let envelope = format!(r#"{{"id":"{id}","kind":"test","payload":{{}}}}"#);
+        let lease = Lease {
+            id: id.to_owned(),
+            token: "token".into(),
+        };
+        Box::new(Taken {
+            envelope: Arc::new(Envelope::read(envelope.as_bytes()).unwrap()),
+            lease,
+            cancelled: CancellationToken::new(),
+            notes: crate::Notes::default(),
+            ticket: None,
+        })
+    }
+
+    #[test]
+    fn what_was_cancelled_while_it_waited_does_not_start() {
+        let ahead = Ahead::new(Slots::new(1));
+        let jobs = VecDeque::from(["gone", "next"].map(waiting));
+        jobs[0].cancelled.cancel();
+        ahead.add(jobs);
+        let cx = Context::from_waker(Waker::noop());
+        let Poll::Ready(Some(job)) = ahead.poll_next(&cx) else {
+            panic!("no job although a slot is free");
+        };
+        assert_eq!(job.lease.id, "next");
+        assert!(ahead.is_empty() && ahead.poll_next(&cx).is_pending());
+        ahead.close();
+        assert!(matches!(ahead.poll_next(&cx), Poll::Ready(None)));
+    }
+
+    #[test]
+    fn the_oldest_job_says_whether_jobs_are_stuck() {
+        let ahead = Ahead::new(Slots::new(0));
+        assert!(!ahead.is_stuck());
+        ahead.add([waiting("new")].into());
+        assert!(!ahead.is_stuck());
+        let long_ago = Instant::now().checked_sub(2 * LONGEST_AHEAD).unwrap();
+        ahead.lock().push_front((long_ago, waiting("old")));
+        assert!(ahead.is_stuck());
+        ahead.give_back();
+        assert!(ahead.is_empty() && !ahead.is_stuck());
+    }
 
     /// Lets jobs end in a span that is over now, and asks.
     fn after(pace: &mut Pace, slots: &Arc<Slots>, span: Duration, jobs: usize) -> usize {

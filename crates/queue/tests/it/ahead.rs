@@ -1,6 +1,7 @@
 //! Short jobs are fetched ahead, and do not wait behind long ones.
 use std::{sync::Arc, time::Duration};
 
+use quayhand_queue::Policy;
 use quayhand_testkit::wait_for;
 use tokio::sync::{Notify, Semaphore};
 
@@ -29,7 +30,8 @@ impl Scene {
             Arc::new(Semaphore::new(0)),
         );
         let (noted, started, released) = (ledger.clone(), starts.clone(), release.clone());
-        let worker = desk.work(1, LONG_LEASE, move |taken| {
+        let policy = Policy::DEFAULT.keep_for(Duration::from_hours(1));
+        let worker = desk.work_by(policy, 1, LONG_LEASE, move |taken| {
             noted.note(&taken);
             let (started, released) = (started.clone(), released.clone());
             async move {
@@ -49,13 +51,18 @@ impl Scene {
         }
     }
 
-    /// Lets everything run, and sees that each job ran once, at its first attempt.
+    /// Lets everything run, and sees that each job ran once, at its first attempt, and that nothing is
+    /// kept of having waited.
     async fn close(self) {
         self.desk.wait_for_counts([0; 4]).await;
         self.worker.stop().await;
         let ran = self.ledger.entries();
         assert_eq!(ran.len(), usize::try_from(BEFORE + 1 + BEHIND).unwrap());
         assert!(ran.iter().all(|(_, attempt)| *attempt == 1));
+        for id in (BEFORE..BEFORE + BEHIND).map(|n| n.to_string()) {
+            let history = self.desk.store.history(&self.desk.queue, &id).await;
+            assert_eq!(history.unwrap().len(), 1, "{id}");
+        }
     }
 }
 
