@@ -100,16 +100,23 @@ impl QueueState {
                     let job = self.lease(&id, &token, ends_ms);
                     bytes += job.as_ref().map_or(0, |job| job.envelope.len());
                     jobs.extend(job);
+                } else if self.is_suspect(&id) {
+                    // It does not run: another may have its place.
+                    suspects += 1;
                 }
             }
         }
         (jobs, is_short)
     }
 
+    fn is_suspect(&self, id: &str) -> bool {
+        let job = self.jobs.get(id);
+        job.is_some_and(|job| job.crashes + 1 >= MOST_CRASHES)
+    }
+
     /// See the same in `fetch.lua`.
     fn waits_for_another(&mut self, id: &str, suspects: &mut usize, now_ms: u64) -> bool {
-        let job = self.jobs.get(id);
-        if job.is_none_or(|job| job.crashes + 1 < MOST_CRASHES) {
+        if !self.is_suspect(id) {
             return false;
         }
         let Some(left) = suspects.checked_sub(1) else {

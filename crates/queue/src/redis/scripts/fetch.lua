@@ -234,7 +234,11 @@ local function lease(ids)
       envelope = false
     end
     if envelope and waits_for_another(id, crashed or 0) then envelope = false end
-    if envelope and may_run and not may_run(id, envelope, ends_text) then envelope = false end
+    if envelope and may_run and not may_run(id, envelope, ends_text) then
+      envelope = false
+      -- It does not run: another may have its place.
+      if (crashed or 0) + 1 >= MOST_CRASHES then suspects = suspects + 1 end
+    end
     if envelope then
       leased[2 * n + 1], leased[2 * n + 2] = ends_text, id
       leases[2 * n + 1], leases[2 * n + 2] = id, token
