@@ -10,6 +10,7 @@ use crate::{
 };
 
 on_every_store!(
+    a_suspect_that_is_held_up_gives_its_place_away,
     tenants_take_turns_the_oldest_first,
     priorities_stand_above_tenants,
     a_tenant_that_comes_late_or_one_by_one_gets_its_turn,
@@ -447,4 +448,24 @@ async fn many_causes_in_a_row_make_one_job(desk: Desk) {
     assert!(!put("d", 10).await);
     assert!(due_ms().await < first_ms, "the last word counts");
     assert_eq!(desk.next(LONG_LEASE).await.lease.id, "a");
+}
+
+async fn a_suspect_that_is_held_up_gives_its_place_away(desk: Desk) {
+    desk.put_jobs(&[job_for("a", "held", 0), job_for("b", "free", 0)])
+        .await;
+    for _ in 0..2 {
+        wait_for("both", SOON, async || {
+            let jobs = desk.fetch(2, Duration::from_millis(1)).await.jobs;
+            (jobs.len() == 2).then_some(())
+        })
+        .await;
+    }
+    assert!(pause(&desk, "tenant:held").await);
+    let fetched = wait_for("both leases to end", SOON, async || {
+        let fetched = desk.fetch_with(2, LONG_LEASE, 1).await;
+        (fetched.recovered > 0).then_some(fetched)
+    })
+    .await;
+    let ids: Vec<_> = fetched.jobs.iter().map(|job| &job.lease.id).collect();
+    assert_eq!(ids, ["b"], "at once, and not a second later");
 }
