@@ -30,14 +30,14 @@ use std::env;
 
 use database::Snapshot;
 use figures::Figures;
-use quayhand_testkit::PgBouncer;
+use quayhand_testkit::{PgBouncer, chosen_words};
 use report::Report;
 use size::Size;
 use way::{Caller, Way};
 
 #[tokio::main]
 async fn main() {
-    let sizes = chosen("QUAYHAND_BENCH_SIZES");
+    let sizes = chosen_words("QUAYHAND_BENCH_SIZES");
     let runs = env::var("QUAYHAND_BENCH_RUNS").map_or(5, |text| text.parse().unwrap());
     let mut reports = Vec::new();
     for size in Size::ALL {
@@ -53,7 +53,7 @@ async fn main() {
 async fn measure(size: Size, runs: usize) -> Option<Report> {
     let snapshot = Snapshot::make(size).await?;
     let bouncer = PgBouncer::start(&snapshot.server, 8).await.unwrap();
-    let chosen = chosen("QUAYHAND_BENCH_WAYS");
+    let chosen = chosen_words("QUAYHAND_BENCH_WAYS");
     let ways: Vec<_> = Way::ALL
         .into_iter()
         .filter(|way| size.takes(*way) && way.is_chosen(&chosen))
@@ -93,14 +93,4 @@ async fn run(snapshot: &Snapshot, bouncer: &PgBouncer, way: Way) -> Figures {
     snapshot.agree(way, &database).await;
     snapshot.drop(&database).await;
     figures
-}
-
-/// Reads a list of words from the environment; empty when there is none.
-fn chosen(variable: &str) -> Vec<String> {
-    let text = env::var(variable).unwrap_or_default();
-    let words = text
-        .split(',')
-        .map(str::trim)
-        .filter(|word| !word.is_empty());
-    words.map(str::to_owned).collect()
 }

@@ -49,6 +49,7 @@ mod way;
 
 use std::{env, panic, process};
 
+use quayhand_testkit::chosen_words;
 use report::Report;
 use stage::Stage;
 
@@ -80,13 +81,13 @@ async fn measure() {
         runs: number("QUAYHAND_BENCH_RUNS", 5),
         jobs: number("QUAYHAND_BENCH_JOBS", 100_000),
         backlog: number("QUAYHAND_BENCH_BACKLOG", 1_000_000),
-        concurrent: words("QUAYHAND_BENCH_CONCURRENT")
+        concurrent: chosen_words("QUAYHAND_BENCH_CONCURRENT")
             .iter()
             .map(|word| word.parse().unwrap())
             .collect(),
-        ways: words("QUAYHAND_BENCH_WAYS"),
+        ways: chosen_words("QUAYHAND_BENCH_WAYS"),
     };
-    let parts = words("QUAYHAND_BENCH_PARTS");
+    let parts = chosen_words("QUAYHAND_BENCH_PARTS");
     let is_chosen = |part: &str| parts.is_empty() || parts.iter().any(|word| word == part);
     let mut stage = Stage::set().await;
     let mut report = Report::default();
@@ -112,16 +113,6 @@ async fn measure() {
         idle::measure(&mut stage, &size, &mut report).await;
     }
     report.print();
-}
-
-/// Reads a list of words from the environment; empty when there is none.
-fn words(variable: &str) -> Vec<String> {
-    let text = env::var(variable).unwrap_or_default();
-    let words = text
-        .split(',')
-        .map(str::trim)
-        .filter(|word| !word.is_empty());
-    words.map(str::to_owned).collect()
 }
 
 /// Reads a number from the environment.

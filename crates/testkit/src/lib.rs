@@ -11,8 +11,10 @@
 //! - [`registry`]: generated registries of any size, with true digests
 //! - [`Schedule`]: who meets whom in which order, with every guard and without each
 //! - [`check_guards_page`]: `docs/guards.md` held to the schedules that ran
+//! - [`chosen_words`]: what the environment chooses of a long run
 //! - [`shared_dir`], [`shared_or_skip!`]: the material beside the checkout
 
+mod choice;
 mod clock;
 mod error;
 pub mod golden;
@@ -32,6 +34,7 @@ mod schedule;
 mod shared;
 mod wait;
 
+pub use choice::chosen_words;
 pub use clock::wrong_clock;
 pub use error::TestkitError;
 pub use guards::{PlayedSchedule, check_guards_page};
