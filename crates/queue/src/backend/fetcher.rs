@@ -32,11 +32,11 @@ const GATHERING: Duration = Duration::from_millis(1);
 pub(super) async fn run(pool: Arc<Pool>, finisher: Finisher, ahead: Arc<Ahead>) {
     let mut fetcher = Fetcher {
         waiter: pool.store.waiter(&pool.queue),
-        quiet: pool.quiet.subscribe(),
+        quiet: pool.slots.quiet(),
         pace: Pace::new(&pool.rules),
         pool,
         finisher,
-        out: Out(ahead),
+        ahead,
         number: 0,
         patience: Patience::new(),
         unsure: None,
@@ -44,7 +44,7 @@ pub(super) async fn run(pool: Arc<Pool>, finisher: Finisher, ahead: Arc<Ahead>) 
     };
     while fetcher.turn().await {}
     // Now: the call below may take long.
-    fetcher.out.0.close();
+    fetcher.ahead.close();
     // The entry lapses by itself when this fails.
     let _lapses = fetcher
         .pool
@@ -56,7 +56,7 @@ pub(super) async fn run(pool: Arc<Pool>, finisher: Finisher, ahead: Arc<Ahead>) 
 struct Fetcher {
     pool: Arc<Pool>,
     finisher: Finisher,
-    out: Out,
+    ahead: Arc<Ahead>,
     pace: Pace,
     waiter: Waiter,
     quiet: watch::Receiver<bool>,
@@ -67,12 +67,10 @@ struct Fetcher {
     more_wait: bool,
 }
 
-/// The way out, closed when the fetcher ends, however it does.
-struct Out(Arc<Ahead>);
-
-impl Drop for Out {
+impl Drop for Fetcher {
+    /// No job comes any more, however the fetcher ends.
     fn drop(&mut self) {
-        self.0.close();
+        self.ahead.close();
     }
 }
 
@@ -92,7 +90,7 @@ impl Fetcher {
             return self.settle_doubt().await;
         }
         if *self.quiet.borrow_and_update() {
-            self.out.0.give_back();
+            self.ahead.give_back();
             self.rest_quiet().await;
             return true;
         }
@@ -143,7 +141,7 @@ impl Fetcher {
     /// longer than a moment. Jobs that wait for a slot in vain are given back.
     async fn gather(&mut self) {
         let most = self.most();
-        let (slots, ahead) = (&self.pool.slots, &self.out.0);
+        let (slots, ahead) = (&self.pool.slots, &self.ahead);
         let few = if self.more_wait { most - most / 2 } else { 0 };
         while self.more_wait || self.is_ahead() {
             let gathered = tokio::time::timeout(GATHERING, slots.fewer_than(few + 1)).await;
@@ -213,7 +211,7 @@ impl Fetcher {
             let before = slots.held() - jobs.len();
             jobs.truncate(slots.all().saturating_sub(before));
         }
-        self.out.0.add(jobs);
+        self.ahead.add(jobs);
     }
 
     /// Prepares a job to be run, or settles it here when this host cannot run it.
@@ -330,7 +328,7 @@ impl Fetcher {
                     .iter()
                     .filter(|job| seen.get(&job.lease.id) != Some(&job.lease.token));
                 let taken = unseen.filter_map(|job| self.accept_one(job, asked));
-                self.out.0.add(taken.collect());
+                self.ahead.add(taken.collect());
             }
             Err(error) => pool.failed("adopt", &error),
         }
@@ -359,7 +357,7 @@ impl Fetcher {
     /// looked at again soon.
     async fn rest_full(&mut self) {
         let pool = self.pool.clone();
-        let longest = if self.out.0.is_empty() {
+        let longest = if self.ahead.is_empty() {
             LONGEST_WAIT
         } else {
             GATHERING

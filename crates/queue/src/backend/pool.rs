@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -84,8 +84,6 @@ pub(super) struct Pool {
     pub(super) suspects: Arc<Semaphore>,
     /// Cancelled when the pool closes.
     pub(super) stop: CancellationToken,
-    /// Whether no new jobs are taken.
-    pub(super) quiet: watch::Sender<bool>,
     /// Cancelled when the last finish is committed.
     ended: CancellationToken,
     health: Mutex<Health>,
@@ -123,7 +121,6 @@ impl Pool {
             running: Running::default(),
             suspects,
             stop: CancellationToken::new(),
-            quiet: watch::Sender::new(false),
             ended,
             health: Mutex::new(Health {
                 turned: Instant::now(),
@@ -167,7 +164,7 @@ impl Pool {
             started_at_ms: self.started_at_ms,
             slots: self.slots.all(),
             running: self.slots.used(),
-            is_quiet: *self.quiet.borrow(),
+            is_quiet: self.slots.is_quiet(),
             kinds: self.kinds.keys().cloned().collect(),
         }
     }
@@ -256,7 +253,7 @@ impl PoolHandle {
         Some(PoolStatus {
             slots: self.slots.all(),
             running: self.slots.used(),
-            is_quiet: *pool.quiet.borrow(),
+            is_quiet: self.slots.is_quiet(),
             last_turn: health.turned.elapsed(),
             failing: health
                 .failing
@@ -267,9 +264,6 @@ impl PoolHandle {
 
     fn set_quiet(&self, quiet: bool) {
         self.slots.set_quiet(quiet);
-        if let Some(pool) = self.pool.upgrade() {
-            pool.quiet.send_replace(quiet);
-        }
     }
 }
 

@@ -2,13 +2,13 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
     },
     task::Waker,
 };
 
 use futures::task::AtomicWaker;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// Counts the slots of a pool; their number may change while it runs.
 ///
@@ -21,8 +21,8 @@ pub(super) struct Slots {
     held: AtomicUsize,
     /// Jobs that ran and ended, ever.
     ended: AtomicU64,
-    /// No job starts.
-    is_quiet: AtomicBool,
+    /// No job is taken and none starts.
+    quiet: watch::Sender<bool>,
     /// The fetcher waits until fewer jobs than this are held; 0: it does not.
     wanted: AtomicUsize,
     changed: Notify,
@@ -37,7 +37,7 @@ impl Slots {
             used: AtomicUsize::new(0),
             held: AtomicUsize::new(0),
             ended: AtomicU64::new(0),
-            is_quiet: AtomicBool::new(false),
+            quiet: watch::Sender::new(false),
             wanted: AtomicUsize::new(0),
             changed: Notify::new(),
             worker: AtomicWaker::new(),
@@ -62,12 +62,21 @@ impl Slots {
 
     /// Says whether a job may start.
     pub(super) fn are_free(&self) -> bool {
-        self.used() < self.all() && !self.is_quiet.load(SeqCst)
+        self.used() < self.all() && !self.is_quiet()
+    }
+
+    pub(super) fn is_quiet(&self) -> bool {
+        *self.quiet.borrow()
+    }
+
+    /// Tells when the pool becomes quiet, or is so no more.
+    pub(super) fn quiet(&self) -> watch::Receiver<bool> {
+        self.quiet.subscribe()
     }
 
     /// Lets no job start, or jobs start again.
     pub(super) fn set_quiet(&self, is_quiet: bool) {
-        self.is_quiet.store(is_quiet, SeqCst);
+        self.quiet.send_replace(is_quiet);
         self.wake_worker();
     }
 
