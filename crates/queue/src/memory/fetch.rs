@@ -93,39 +93,31 @@ impl QueueState {
             is_short = ids.len() < most;
             looked += ids.len();
             for id in ids {
-                if self.waits_for_another(&id, &mut suspects, now_ms) {
+                if self.waits_for_another(&id, suspects, now_ms) {
                     continue;
                 }
-                if !is_guarded || self.passes(&id, rules, ends_ms, now_ms) {
-                    let job = self.lease(&id, &token, ends_ms);
-                    bytes += job.as_ref().map_or(0, |job| job.envelope.len());
-                    jobs.extend(job);
-                } else if self.is_suspect(&id) {
-                    // It does not run: another may have its place.
-                    suspects += 1;
+                if is_guarded && !self.passes(&id, rules, ends_ms, now_ms) {
+                    continue;
+                }
+                if let Some(job) = self.lease(&id, &token, ends_ms) {
+                    suspects -= usize::from(job.is_suspect());
+                    bytes += job.envelope.len();
+                    jobs.push(job);
                 }
             }
         }
         (jobs, is_short)
     }
 
-    fn is_suspect(&self, id: &str) -> bool {
-        let job = self.jobs.get(id);
-        job.is_some_and(|job| job.crashes + 1 >= MOST_CRASHES)
-    }
-
     /// See the same in `fetch.lua`.
-    fn waits_for_another(&mut self, id: &str, suspects: &mut usize, now_ms: u64) -> bool {
-        if !self.is_suspect(id) {
+    fn waits_for_another(&mut self, id: &str, suspects: usize, now_ms: u64) -> bool {
+        let job = self.jobs.get(id);
+        if suspects > 0 || job.is_none_or(|job| job.crashes + 1 < MOST_CRASHES) {
             return false;
         }
-        let Some(left) = suspects.checked_sub(1) else {
-            self.delayed
-                .insert((now_ms + SUSPECT_PAUSE_MS, id.to_owned()));
-            return true;
-        };
-        *suspects = left;
-        false
+        self.delayed
+            .insert((now_ms + SUSPECT_PAUSE_MS, id.to_owned()));
+        true
     }
 
     /// See `note_call` in `prelude.lua`.

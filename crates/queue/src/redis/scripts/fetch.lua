@@ -208,12 +208,13 @@ local function unmark_taken(ids)
   end
 end
 
--- Says whether a job that may crash no more has to wait until another such job has ended: beside
--- the one that takes processes down, it would die with it.
+-- Says whether a job may crash no more.
+local function is_suspect(crashed) return crashed + 1 >= MOST_CRASHES end
+
+-- Says whether such a job has to wait until another one has ended: beside the one that takes
+-- processes down, it would die with it.
 local function waits_for_another(id, crashed)
-  if crashed + 1 < MOST_CRASHES then return false end
-  suspects = suspects - 1
-  if suspects >= 0 then return false end
+  if suspects > 0 or not is_suspect(crashed) then return false end
   call('ZADD', DELAYED, now + SUSPECT_PAUSE_MS, id)
   return true
 end
@@ -234,11 +235,7 @@ local function lease(ids)
       envelope = false
     end
     if envelope and waits_for_another(id, crashed or 0) then envelope = false end
-    if envelope and may_run and not may_run(id, envelope, ends_text) then
-      envelope = false
-      -- It does not run: another may have its place.
-      if (crashed or 0) + 1 >= MOST_CRASHES then suspects = suspects + 1 end
-    end
+    if envelope and may_run and not may_run(id, envelope, ends_text) then envelope = false end
     if envelope then
       leased[2 * n + 1], leased[2 * n + 2] = ends_text, id
       leases[2 * n + 1], leases[2 * n + 2] = id, token
@@ -247,6 +244,7 @@ local function lease(ids)
       if not spent then call('HDEL', ATTEMPTS, id) end
       if not crashed then call('HDEL', CRASHES, id) end
       spent, crashed = spent or 0, crashed or 0
+      if is_suspect(crashed) then suspects = suspects - 1 end
       if spent + crashed > 0 then
         for _, number in ipairs({ taken_all, spent + 1, crashed }) do again[#again + 1] = number end
       end
