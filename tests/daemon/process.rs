@@ -118,15 +118,24 @@ impl Daemon {
             .await
     }
 
-    /// Waits until a dump counts so many running jobs. One that is leased may not have begun.
-    pub(crate) async fn runs(&self, jobs: u64) {
-        let what = format!("{jobs} running jobs in a dump");
+    /// Waits until so many jobs of a kind run, and no other: one that is leased may not have begun,
+    /// and what is scheduled runs once at the start.
+    pub(crate) async fn runs(&self, kind: &str, jobs: usize) {
+        for scheduled in ["ran `sweep`", "ran `ticked`"] {
+            self.says(scheduled).await;
+        }
+        let what = format!("a dump of {jobs} running jobs of `{kind}` and no other");
         wait_for(&what, Duration::from_secs(20), async || {
             self.signal(Signal::USR1);
             let events = self.events();
-            let mut dumps = events.iter().rev();
-            let last = dumps.find(|event| event.message() == "dump: begins")?;
-            (*last.field("running") == jobs).then_some(())
+            let begins = |event: &Event| event.message() == "dump: begins";
+            let last = events.iter().rposition(begins)?;
+            let mut listed = events[last + 1..].iter().take(jobs);
+            let is_of_kind = |event: &Event| {
+                *event.field("job.kind") == kind && !event.field("age_ms").is_null()
+            };
+            let all = *events[last].field("running") == jobs && listed.len() == jobs;
+            (all && listed.all(is_of_kind)).then_some(())
         })
         .await;
     }

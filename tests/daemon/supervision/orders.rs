@@ -54,7 +54,7 @@ async fn hup_changes_a_pools_concurrency() {
     fs::write(world.settings_file(), "no settings").unwrap();
     daemon.signal(Signal::HUP);
     daemon.says("the old one stays").await;
-    daemon.runs(3).await;
+    daemon.runs("hang", 3).await;
     daemon.signal(Signal::TERM);
     let stopping = daemon.says("stopping:").await;
     assert!(

@@ -28,7 +28,7 @@ async fn a_limit_of_the_configuration_holds_back_what_a_kind_would_run() {
         ((counts.leased, counts.blocked) == (1, 3)).then_some(())
     })
     .await;
-    daemon.runs(1).await;
+    daemon.runs("hang", 1).await;
     daemon.signal(Signal::TERM);
     daemon.says("stopping: 1 jobs run").await;
 }
@@ -38,7 +38,7 @@ async fn without_it_all_of_them_run() {
     let world = World::new().await;
     enqueue(&world, 4).await;
     let daemon = world.daemon(&world.settings().slots("a", 4)).await;
-    daemon.runs(4).await;
+    daemon.runs("hang", 4).await;
     daemon.signal(Signal::TERM);
     daemon.says("stopping: 4 jobs run").await;
 }
@@ -49,7 +49,7 @@ async fn hup_changes_the_time_limit_of_attempts_that_start_later() {
     let mut settings = world.settings().slots("a", 4);
     let daemon = world.daemon(&settings).await;
     enqueue(&world, 1).await;
-    daemon.runs(1).await;
+    daemon.runs("hang", 1).await;
     let short = Duration::from_millis(200);
     settings.timeouts.insert("hang".to_owned(), short);
     settings.write(&world.settings_file());
@@ -61,7 +61,7 @@ async fn hup_changes_the_time_limit_of_attempts_that_start_later() {
     let error = failed.field("error").as_str().unwrap().to_owned();
     assert!(error.contains("timed out after 200ms"), "{error}");
     world.marked(1, PATIENCE).await;
-    daemon.runs(1).await;
+    daemon.runs("hang", 1).await;
     daemon.signal(Signal::TERM);
     daemon.says("stopping: 1 jobs run").await;
 }
