@@ -5,8 +5,8 @@
 //! way while these run and those before are acknowledged.
 //!
 //! The same loop with leases is a second yardstick, what the one promise costs that makes a queue
-//! of it: jobs wait by id, are leased until a time under a token, and leave if the token still
-//! holds them. No target is about it.
+//! of it: jobs wait by id, are leased together until a time under a token, and leave if the token
+//! still holds them. No target is about it.
 use std::sync::Arc;
 
 use redis::{Script, aio::MultiplexedConnection};
@@ -51,24 +51,17 @@ const LEASE: &str = "
     local ids = redis.call('LPOP', KEYS[1], ARGV[1])
     if not ids then return {} end
     local clock = redis.call('TIME')
-    local ends = string.format('%.0f', clock[1] * 1000 + 30000)
-    local leased, leases = {}, {}
-    for n, id in ipairs(ids) do
-      leased[2 * n - 1], leased[2 * n] = ends, id
-      leases[2 * n - 1], leases[2 * n] = id, ARGV[2]
-    end
-    redis.call('ZADD', KEYS[3], unpack(leased))
-    redis.call('HSET', KEYS[2], unpack(leases))
+    redis.call('ZADD', KEYS[3], string.format('%.0f', clock[1] * 1000 + 30000), ARGV[2])
+    redis.call('SADD', KEYS[2], unpack(ids))
     return redis.call('HMGET', KEYS[4], unpack(ids))";
 const SETTLE: &str = "
-    local gone = {}
-    local held = redis.call('HMGET', KEYS[1], unpack(ARGV, 2))
-    for n = 2, #ARGV do
-      if held[n - 1] == ARGV[1] then gone[#gone + 1] = ARGV[n] end
+    local held = redis.call('SMISMEMBER', KEYS[1], unpack(ARGV, 2))
+    for _, is_held in ipairs(held) do
+      if is_held == 0 then return 0 end
     end
-    redis.call('ZREM', KEYS[2], unpack(gone))
-    redis.call('HDEL', KEYS[3], unpack(gone))
-    return redis.call('HDEL', KEYS[1], unpack(gone))";
+    redis.call('SREM', KEYS[1], unpack(ARGV, 2))
+    if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('ZREM', KEYS[2], ARGV[1]) end
+    return redis.call('HDEL', KEYS[3], unpack(ARGV, 2))";
 
 /// A loop that runs.
 pub(crate) struct Loop {

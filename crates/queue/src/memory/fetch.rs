@@ -10,7 +10,7 @@ use crate::{
     redis::{LARGEST_CALL_BYTES, ms},
 };
 
-/// Most expired leases that one fetch recovers.
+/// Most jobs under expired leases that one fetch recovers.
 const MOST_RECOVERED: usize = 100;
 /// Most jobs that a fetch looks at beyond those it was asked for.
 const MOST_PARKED: usize = 200;
@@ -140,8 +140,10 @@ impl QueueState {
 
     fn recover(&mut self, now_ms: u64) -> (usize, usize) {
         let (mut back, mut buried) = (Vec::new(), 0);
-        let ended = due(&self.leased, now_ms, MOST_RECOVERED);
-        let ended: Vec<String> = ended.into_iter().map(|(_, id)| id).collect();
+        let ended = self.leases.iter();
+        let ended = ended.take_while(|(ends_ms, _)| *ends_ms <= now_ms);
+        let ended = ended.take(MOST_RECOVERED).map(|(_, id)| id.clone());
+        let ended: Vec<String> = ended.collect();
         self.totals.crashes_total += ended.len() as u64;
         for id in &ended {
             self.unlease(id);
@@ -171,8 +173,8 @@ impl QueueState {
 
     fn lease(&mut self, id: &str, token: &Arc<str>, ends_ms: u64) -> Option<TakenJob> {
         let job = self.jobs.get_mut(id)?;
-        job.lease = Some((Arc::clone(token), ends_ms));
-        self.leased.insert((ends_ms, id.to_owned()));
+        job.lease = Some(Arc::clone(token));
+        self.leases.add(token, id, ends_ms);
         let taken = job.taken(id.to_owned());
         self.unmark_taken(id);
         Some(taken)
@@ -182,7 +184,7 @@ impl QueueState {
     fn wait_ms(&self, hold_ms: u64, now_ms: u64) -> u64 {
         let longest_ms = now_ms + ms(LONGEST_WAIT);
         let due_ms = self.delayed.first().map_or(longest_ms, |(at_ms, _)| *at_ms);
-        let end_ms = self.leased.first().map_or(longest_ms, |(at_ms, _)| *at_ms);
+        let end_ms = self.leases.first_end_ms().unwrap_or(longest_ms);
         let looks = self.parks.values().map(|park| park.look_ms);
         let look_ms = looks.min().unwrap_or(longest_ms);
         let again_ms = longest_ms.min(due_ms).min(end_ms.max(hold_ms));

@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, fmt};
 
 use super::{
     line::{Lanes, PLAIN},
-    state::{Job, QueueState},
+    state::QueueState,
 };
 use crate::{KeyBy, Limit, Rate, Rule, Target, redis::ms};
 
@@ -74,7 +74,8 @@ impl QueueState {
         };
         if holders.len() >= most as usize {
             holders.retain(|id, ends_ms| {
-                let lease = self.jobs.get(id).and_then(Job::lease_ends_ms);
+                let token = self.jobs.get(id).and_then(|job| job.lease.as_ref());
+                let lease = token.and_then(|token| self.leases.ends_ms(token));
                 if *ends_ms <= now_ms
                     && let Some(renewed_ms) = lease
                 {

@@ -2,6 +2,7 @@
 mod fetch;
 mod gates;
 mod hosts;
+mod leases;
 mod line;
 mod operate;
 mod settle;

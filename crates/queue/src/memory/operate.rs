@@ -61,7 +61,7 @@ impl QueueState {
         let Some(job) = self.jobs.get_mut(id) else {
             return Cancelled::Unknown;
         };
-        if job.lease_ends_ms().is_some() {
+        if job.lease.is_some() {
             self.stops += usize::from(job.stop.is_none());
             job.stop = Some(note.clone());
             return Cancelled::Stopping;

@@ -10,7 +10,7 @@ impl QueueState {
         Counts {
             ready: self.waiting() as u64,
             delayed: self.delayed.len() as u64,
-            leased: self.leased.len() as u64,
+            leased: self.leases.len() as u64,
             dead: self.dead.len() as u64,
             blocked: self.parks.values().map(|park| park.jobs.len() as u64).sum(),
             ..self.totals
@@ -32,7 +32,12 @@ impl QueueState {
                 return page.filter_map(|id| self.shown(id, of, 0)).collect();
             }
             State::Delayed => &self.delayed,
-            State::Leased => &self.leased,
+            State::Leased => {
+                let page = self.leases.iter().skip(offset).take(limit);
+                return page
+                    .filter_map(|(ends_ms, id)| self.shown(id, of, ends_ms))
+                    .collect();
+            }
             State::Dead => &self.dead,
         };
         let page = timed.iter().skip(offset).take(limit);
@@ -41,16 +46,17 @@ impl QueueState {
     }
 
     pub(super) fn get(&self, id: &str) -> Option<Shown> {
-        for (state, timed) in [
-            (State::Delayed, &self.delayed),
-            (State::Leased, &self.leased),
-            (State::Dead, &self.dead),
-        ] {
+        for (state, timed) in [(State::Delayed, &self.delayed), (State::Dead, &self.dead)] {
             if let Some((at_ms, _)) = timed.iter().find(|(_, known)| known == id) {
                 return self.shown(id, state, *at_ms);
             }
         }
-        let blocked = self.jobs.get(id).is_some_and(|job| job.blocked.is_some());
+        let job = self.jobs.get(id)?;
+        if let Some(token) = &job.lease {
+            let ends_ms = self.leases.ends_ms(token).unwrap_or_default();
+            return self.shown(id, State::Leased, ends_ms);
+        }
+        let blocked = job.blocked.is_some();
         let state = if blocked {
             State::Blocked
         } else {
@@ -89,7 +95,7 @@ impl QueueState {
             token: job
                 .lease
                 .as_ref()
-                .map_or_else(String::new, |(token, _)| token.to_string()),
+                .map_or_else(String::new, ToString::to_string),
             stop: job
                 .stop
                 .as_ref()

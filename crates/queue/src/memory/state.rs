@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use super::{
     gates::{Park, lane_of},
     hosts::Hosts,
+    leases::Leases,
     line::Lanes,
 };
 use crate::{
@@ -38,7 +39,7 @@ pub(super) struct QueueState {
     pub(super) kept: Timed,
     pub(super) hosts: Hosts,
     pub(super) delayed: Timed,
-    pub(super) leased: Timed,
+    pub(super) leases: Leases,
     pub(super) dead: Timed,
     pub(super) jobs: HashMap<String, Job>,
     pub(super) unique: HashMap<String, (u64, String)>,
@@ -52,7 +53,8 @@ pub(super) struct QueueState {
 #[derive(Default)]
 pub(super) struct Job {
     pub(super) envelope: String,
-    pub(super) lease: Option<(Arc<str>, u64)>,
+    /// The token of its lease.
+    pub(super) lease: Option<Arc<str>>,
     pub(super) attempts: u32,
     pub(super) crashes: u32,
     pub(super) error: String,
@@ -94,7 +96,7 @@ impl Default for QueueState {
             kept: Timed::new(),
             hosts: Hosts::default(),
             delayed: Timed::new(),
-            leased: Timed::new(),
+            leases: Leases::default(),
             dead: Timed::new(),
             jobs: HashMap::new(),
             unique: HashMap::new(),
@@ -249,44 +251,28 @@ impl QueueState {
 
     pub(super) fn unlease(&mut self, id: &str) {
         if let Some(job) = self.jobs.get_mut(id)
-            && let Some((_, ends_ms)) = job.lease.take()
+            && let Some(token) = job.lease.take()
         {
-            self.leased.remove(&(ends_ms, id.to_owned()));
+            self.leases.remove(&token, id);
         }
     }
 
     pub(super) fn adopt(&mut self, worker: &WorkerId, lease_ms: u64, now_ms: u64) -> Vec<TakenJob> {
         self.note_call(lease_ms, now_ms);
-        let prefix = format!("{worker}#");
-        let own = |job: &Job| {
-            let lease = job.lease.as_ref();
-            lease.is_some_and(|(token, _)| token.starts_with(&prefix))
-        };
-        let ids = self.leased.iter().map(|(_, id)| id.clone());
-        let ids: Vec<_> = ids
-            .filter(|id| self.jobs.get(id).is_some_and(own))
-            .collect();
-        for id in &ids {
-            self.renew_one(id, now_ms + lease_ms);
+        let mut adopted = Vec::new();
+        for token in self.leases.tokens(&format!("{worker}#")) {
+            self.leases.renew(&token, now_ms + lease_ms);
+            let ids = self.leases.under(&token).into_iter();
+            let taken = |id: String| self.jobs.get(&id).map(|job| job.taken(id));
+            adopted.extend(ids.filter_map(taken));
         }
-        let taken = |id: String| self.jobs.get(&id).map(|job| job.taken(id));
-        ids.into_iter().filter_map(taken).collect()
-    }
-
-    fn renew_one(&mut self, id: &str, ends_ms: u64) {
-        if let Some(job) = self.jobs.get_mut(id)
-            && let Some((_, ends)) = &mut job.lease
-        {
-            self.leased.remove(&(*ends, id.to_owned()));
-            *ends = ends_ms;
-            self.leased.insert((ends_ms, id.to_owned()));
-        }
+        adopted
     }
 
     pub(super) fn is_held(&self, lease: &Lease) -> bool {
         let job = self.jobs.get(&lease.id);
         job.and_then(|job| job.lease.as_ref())
-            .is_some_and(|(token, _)| *token == lease.token)
+            .is_some_and(|token| *token == lease.token)
     }
 
     pub(super) fn renew(&mut self, leases: &[Lease], lease_ms: u64, now_ms: u64) -> Vec<Renewed> {
@@ -295,7 +281,7 @@ impl QueueState {
             if !self.is_held(lease) {
                 return Renewed::Lost;
             }
-            self.renew_one(&lease.id, now_ms + lease_ms);
+            self.leases.renew(&lease.token, now_ms + lease_ms);
             match self.jobs.get(&lease.id) {
                 Some(Job { stop: Some(_), .. }) => Renewed::Stop,
                 _ => Renewed::Held,
@@ -321,18 +307,12 @@ impl QueueState {
 }
 
 impl Job {
-    /// When its lease ends; `None` when it has none.
-    pub(super) fn lease_ends_ms(&self) -> Option<u64> {
-        self.lease.as_ref().map(|(_, ends_ms)| *ends_ms)
-    }
-
     /// The job as its worker gets it.
     pub(super) fn taken(&self, id: String) -> TakenJob {
-        let token = self.lease.as_ref().map(|(token, _)| token.clone());
         TakenJob {
             lease: Lease {
                 id,
-                token: token.unwrap_or_default(),
+                token: self.lease.clone().unwrap_or_default(),
             },
             envelope: self.envelope.as_bytes().to_vec(),
             attempt: self.attempts + 1,

@@ -2,12 +2,12 @@
 //! the twin in memory.
 use std::time::Duration;
 
-use quayhand_queue::{Lease, NewJob, Outcome, Renewed, State, WorkerId};
+use quayhand_queue::{NewJob, Outcome, State};
 use quayhand_testkit::wait_for;
 
 use crate::{
     on_every_store,
-    support::{Desk, LONG_LEASE, SOON, done, job, leases, now_ms, retry},
+    support::{Desk, LONG_LEASE, SOON, done, job, leases, retry},
 };
 
 /// A lease that ends while a test waits.
@@ -24,14 +24,9 @@ on_every_store!(
     a_delayed_job_waits_for_its_time,
     only_failures_spend_attempts,
     jobs_given_back_go_to_the_front_in_order,
-    a_stale_lease_is_refused_alone,
     the_same_job_twice_in_a_batch_is_settled_once,
-    a_lease_that_ends_gives_the_job_to_another_worker,
     three_crashes_kill_a_job,
     jobs_that_may_crash_no_more_come_as_few_as_asked_for,
-    a_renewed_lease_does_not_end,
-    nobody_loses_jobs_because_the_store_was_away,
-    adopt_finds_the_workers_own_leases,
     the_dead_are_bounded,
     lists_and_shows_jobs_in_every_state,
     unreadable_envelopes_are_handed_out_to_be_buried,
@@ -192,15 +187,6 @@ async fn jobs_given_back_go_to_the_front_in_order(desk: Desk) {
     assert_eq!(desk.take_ids(9).await, ["1", "2", "3", "4"]);
 }
 
-async fn a_stale_lease_is_refused_alone(desk: Desk) {
-    desk.put(1..=3).await;
-    let mut held = leases(&desk.take(3).await);
-    held[1].token = "another".into();
-    assert_eq!(desk.finish(&held, done()).await, [true, false, true]);
-    assert_eq!(desk.counts().await, [0, 0, 1, 0]);
-    assert_eq!(desk.finish(&held, done()).await, [false; 3], "repeated");
-}
-
 async fn the_same_job_twice_in_a_batch_is_settled_once(desk: Desk) {
     desk.put(["1"]).await;
     let held = leases(&desk.take(1).await);
@@ -210,23 +196,6 @@ async fn the_same_job_twice_in_a_batch_is_settled_once(desk: Desk) {
         [true, false]
     );
     assert_eq!(desk.counts().await, [1, 0, 0, 0]);
-}
-
-async fn a_lease_that_ends_gives_the_job_to_another_worker(desk: Desk) {
-    desk.put(["1", "2"]).await;
-    let zombie = desk.fetch(1, SHORT_LEASE).await.jobs;
-    let other = Desk {
-        worker: WorkerId::new("other"),
-        ..desk.clone()
-    };
-    other.take(1).await;
-    let again = other.next(SHORT_LEASE).await;
-    assert_eq!(
-        (again.lease.id.as_str(), again.attempt, again.crashes),
-        ("1", 2, 1)
-    );
-    assert_eq!(desk.finish(&leases(&zombie), done()).await, [false]);
-    assert_eq!(other.finish(&[again.lease], done()).await, [true]);
 }
 
 async fn three_crashes_kill_a_job(desk: Desk) {
@@ -292,63 +261,6 @@ async fn jobs_that_may_crash_no_more_come_as_few_as_asked_for(desk: Desk) {
         let ended = [beside[0].lease.clone(), taken.lease];
         assert_eq!(desk.finish(&ended, done()).await, [true, true]);
     }
-}
-
-async fn a_renewed_lease_does_not_end(desk: Desk) {
-    desk.put(["1"]).await;
-    let held = leases(&desk.fetch(1, SHORT_LEASE).await.jobs);
-    let lost = Lease {
-        id: "gone".to_owned(),
-        token: "x".into(),
-    };
-    let both = [held[0].clone(), lost];
-    let until = std::time::Instant::now() + SHORT_LEASE * 4;
-    wait_for("four leases to pass", SOON, async || {
-        let renewed = desk.store.renew(&desk.queue, &both, SHORT_LEASE).await;
-        assert_eq!(renewed.unwrap(), [Renewed::Held, Renewed::Lost]);
-        assert!(desk.fetch(1, SHORT_LEASE).await.jobs.is_empty());
-        (std::time::Instant::now() > until).then_some(())
-    })
-    .await;
-    assert_eq!(desk.finish(&held, done()).await, [true]);
-}
-
-/// When no worker called for half a lease, Redis or every host was away: the first to come back
-/// must not take the others' jobs before they can renew.
-async fn nobody_loses_jobs_because_the_store_was_away(desk: Desk) {
-    desk.put(["1"]).await;
-    let lease = Duration::from_millis(200);
-    let held = leases(&desk.fetch(1, lease).await.jobs);
-    wait_for("the lease to pass in silence", SOON, async || {
-        let jobs = desk.store.list(&desk.queue, State::Leased, 0, 1).await;
-        let ends_ms = jobs.unwrap()[0].at_ms;
-        (now_ms() > ends_ms).then_some(())
-    })
-    .await;
-    let back = desk.fetch(1, lease).await;
-    assert!(back.jobs.is_empty() && back.recovered == 0);
-    let renewed = desk.store.renew(&desk.queue, &held, lease).await;
-    assert_eq!(renewed.unwrap(), [Renewed::Held]);
-}
-
-async fn adopt_finds_the_workers_own_leases(desk: Desk) {
-    desk.put(1..=3).await;
-    let own = desk.take(2).await;
-    let other = Desk {
-        worker: WorkerId::new("other"),
-        ..desk.clone()
-    };
-    other.take(1).await;
-    let adopted = desk
-        .store
-        .adopt(&desk.queue, &desk.worker, LONG_LEASE)
-        .await;
-    let mut adopted = adopted.unwrap();
-    adopted.sort_by(|a, b| a.lease.id.cmp(&b.lease.id));
-    assert_eq!(leases(&adopted), leases(&own));
-    assert_eq!(adopted[0].envelope, own[0].envelope);
-    assert_eq!((adopted[0].attempt, adopted[0].crashes), (1, 0));
-    assert_eq!(desk.finish(&leases(&adopted), done()).await, [true, true]);
 }
 
 async fn the_dead_are_bounded(desk: Desk) {

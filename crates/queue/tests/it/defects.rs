@@ -115,14 +115,7 @@ async fn the_finish_of_a_zombie_is_refused_and_its_job_cancelled() {
         }
     });
     desk.wait_for_counts([0, 0, 1, 0]).await;
-    // Somebody else took the job over.
-    let redis = redis().await;
-    let mut steal = ::redis::cmd("HSET");
-    steal
-        .arg(format!("qh:{{{}}}:leases", desk.queue))
-        .arg("1")
-        .arg("thief#1");
-    redis.command::<()>("steal", &steal).await.unwrap();
+    steal(&desk, "1").await;
     tokio::time::timeout(SOON, cancelled.notified())
         .await
         .unwrap();
@@ -137,6 +130,22 @@ async fn the_finish_of_a_zombie_is_refused_and_its_job_cancelled() {
         (1, 0),
         "its `done` changed nothing"
     );
+}
+
+/// Lets another worker take a job over.
+async fn steal(desk: &Desk, id: &str) {
+    let redis = redis().await;
+    let key = |name: &str| format!("qh:{{{}}}:{name}", desk.queue);
+    let mut all = ::redis::cmd("ZRANGE");
+    all.arg(key("leased")).arg(0).arg(-1).arg("WITHSCORES");
+    let (token, ends_ms): (String, u64) = redis.command("steal", &all).await.unwrap();
+    let mut take = ::redis::cmd("SMOVE");
+    let theirs = |token: &str| key(&format!("leases:{token}"));
+    take.arg(theirs(&token)).arg(theirs("thief#1")).arg(id);
+    assert_eq!(redis.command::<u8>("steal", &take).await.unwrap(), 1);
+    let mut lease = ::redis::cmd("ZADD");
+    lease.arg(key("leased")).arg(ends_ms).arg("thief#1");
+    redis.command::<()>("steal", &lease).await.unwrap();
 }
 
 /// There: one stolen job in a batch failed the rest, half applied.

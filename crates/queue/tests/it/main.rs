@@ -15,6 +15,7 @@ mod connection;
 mod defects;
 mod faults;
 mod flow;
+mod leases;
 mod locks;
 mod model;
 mod operate;

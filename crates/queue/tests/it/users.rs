@@ -6,7 +6,7 @@ use quayhand_testkit::{RedisOptions, RedisServer, unique_name};
 use redis::{Cmd, FromRedisValue, aio::MultiplexedConnection, cmd};
 
 use crate::{
-    changes, conformance, flow, operate,
+    changes, conformance, flow, leases, operate,
     support::{Desk, SOON},
     wire::enqueue_call,
 };
@@ -83,6 +83,7 @@ async fn everything_runs_under_the_acl_and_nothing_in_it_is_spare() {
     conformance::every(desk).await;
     changes::every(desk).await;
     flow::every(desk).await;
+    leases::every(desk).await;
     operate::every(desk).await;
     for server in redis.servers() {
         let info = cmd("INFO").arg("memory").clone();

@@ -1,8 +1,5 @@
 //! How a worker's task, a daemon and Redis die, and what is waited for then.
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use quayhand_queue::{Placement, Queue};
 use quayhand_testkit::wait_for;
@@ -111,14 +108,17 @@ impl Campaign {
 
     /// Lists the jobs that a process has leased.
     async fn leased_to(&self, queue: &Queue, pid: i32) -> Vec<String> {
-        let mut all = redis::cmd("HGETALL");
-        all.arg(format!("qh:{{{queue}}}:leases"));
-        let leases: BTreeMap<String, String> = self.ask(&all).await;
-        let holder = format!(":{pid}:");
-        let held = leases.into_iter();
-        held.filter(|(_, token)| token.contains(&holder))
-            .map(|(id, _)| id)
-            .collect()
+        let mut all = redis::cmd("ZRANGE");
+        all.arg(format!("qh:{{{queue}}}:leased")).arg(0).arg(-1);
+        let mut tokens: Vec<String> = self.ask(&all).await;
+        tokens.retain(|token| token.contains(&format!(":{pid}:")));
+        let mut held = Vec::new();
+        for token in tokens {
+            let mut ids = redis::cmd("SMEMBERS");
+            ids.arg(format!("qh:{{{queue}}}:leases:{token}"));
+            held.extend(self.ask::<Vec<String>>(&ids).await);
+        }
+        held
     }
 
     /// Waits until the queue has none of these jobs any more, and notes how long after the blow the

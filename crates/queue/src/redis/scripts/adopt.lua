@@ -1,22 +1,28 @@
 -- ARGV: worker, lease in ms, cursor ('0' first). Looks at some leases and answers: the next
--- cursor ('0': that was all), then five for each lease that carries the worker's name, renewed:
--- id, token, envelope, attempt, crashes.
+-- cursor ('0': that was all), then five for each job under a lease that carries the worker's name,
+-- renewed: id, token, envelope, attempt, crashes.
 local worker, lease_ms = ARGV[1] .. '#', tonumber(ARGV[2])
 note_call(lease_ms)
-local page = call('HSCAN', LEASES, ARGV[3], 'COUNT', 500)
+local page = call('ZSCAN', LEASED, ARGV[3], 'COUNT', 100)
 local answer = { page[1] }
-for at = 1, #page[2], 2 do
-  local id, token = page[2][at], page[2][at + 1]
-  if string.sub(token, 1, #worker) == worker then
+
+local function adopt(token)
+  call('ZADD', LEASED, 'XX', now + lease_ms, token)
+  local ids = call('SMEMBERS', under(token))
+  table.sort(ids)
+  for _, id in ipairs(ids) do
     local envelope = call('HGET', JOBS, id)
     if envelope then
-      call('ZADD', LEASED, 'XX', now + lease_ms, id)
-      answer[#answer + 1] = id
-      answer[#answer + 1] = token
-      answer[#answer + 1] = envelope
-      answer[#answer + 1] = (call('HGET', ATTEMPTS, id) or 0) + 1
-      answer[#answer + 1] = tonumber(call('HGET', CRASHES, id) or 0)
+      for _, part in ipairs({
+        id, token, envelope, (call('HGET', ATTEMPTS, id) or 0) + 1,
+        tonumber(call('HGET', CRASHES, id) or 0),
+      }) do answer[#answer + 1] = part end
     end
   end
+end
+
+for at = 1, #page[2], 2 do
+  local token = page[2][at]
+  if string.sub(token, 1, #worker) == worker then adopt(token) end
 end
 return answer

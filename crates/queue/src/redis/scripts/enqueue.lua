@@ -68,7 +68,7 @@ local fresh, place, many_fresh = {}, {}, 0
 local function change(by, ends, mode, delay, envelope)
   if mode == 'replace' and place[by] then
     fresh[place[by]] = envelope
-  elseif mode == 'replace' and call('HEXISTS', LEASES, by) == 0 then
+  elseif mode == 'replace' and not leases_of({ by })[by] then
     call('HSET', JOBS, by, envelope)
   elseif mode == 'debounce' and delay > 0 and call('ZSCORE', DELAYED, by) then
     -- One that waits out its back-off must not be hurried.

@@ -13,9 +13,26 @@ if #due > 0 then
   call('ZREM', DELAYED, unpack(due))
 end
 
+-- Takes jobs from under leases that ended, the oldest lease first.
+local function take_back(most)
+  local ended = {}
+  for _, token in ipairs(call('ZRANGE', LEASED, '-inf', now, 'BYSCORE', 'LIMIT', 0, most)) do
+    local ids, first = call('SMEMBERS', under(token)), #ended + 1
+    table.sort(ids)
+    for n = 1, math.min(#ids, most - #ended) do ended[#ended + 1] = ids[n] end
+    if #ended >= first then
+      unlease(token, { unpack(ended, first) })
+    else
+      call('ZREM', LEASED, token)
+    end
+    if #ended >= most then break end
+  end
+  return ended
+end
+
 -- A lease that ended means that its worker did.
 local recovered, buried, back = 0, 0, {}
-local ended = hold <= now and call('ZRANGE', LEASED, '-inf', now, 'BYSCORE', 'LIMIT', 0, 100) or {}
+local ended = hold <= now and take_back(100) or {}
 for _, id in ipairs(ended) do
   local crashes = count_up(CRASHES, id)
   local stop = call('HGET', key('stops'), id)
@@ -33,8 +50,6 @@ for _, id in ipairs(ended) do
   end
 end
 if #ended > 0 then
-  call('ZREM', LEASED, unpack(ended))
-  call('HDEL', LEASES, unpack(ended))
   if call('EXISTS', key('held')) == 1 then gates().release(ended) end
   queue_up(back, true)
   mark_again(back)
@@ -219,42 +234,49 @@ local function waits_for_another(id, crashed)
   return true
 end
 
+-- Says whether a job is taken now; notes what is answered of one that ran before.
+local function is_taken(id, envelope, attempts, crashes)
+  if not is_sayable(id) then
+    bury_unsayable(id, envelope)
+    return false
+  end
+  -- A counter that is no number was written by hand: the job is not lost for it.
+  local spent, crashed = tonumber(attempts or 0), tonumber(crashes or 0)
+  if waits_for_another(id, crashed or 0) then return false end
+  if may_run and not may_run(id, envelope, ends_text) then return false end
+  if not spent then call('HDEL', ATTEMPTS, id) end
+  if not crashed then call('HDEL', CRASHES, id) end
+  spent, crashed = spent or 0, crashed or 0
+  if is_suspect(crashed) then suspects = suspects - 1 end
+  if spent + crashed > 0 then
+    for _, number in ipairs({ taken_all, spent + 1, crashed }) do again[#again + 1] = number end
+  end
+  return true
+end
+
 -- Leases jobs.
 local function lease(ids)
   if guarded and not may_run then may_run = make_guard() end
   local envelopes = call('HMGET', JOBS, unpack(ids))
   local attempts, crashes = numbers(ATTEMPTS, ids), numbers(CRASHES, ids)
-  local leased, leases, taken, n = {}, {}, {}, 0
+  -- Thousands a second: most need no second look.
+  local is_plain = not may_run and #attempts + #crashes == 0
+  local taken, n = {}, 0
   for at, id in ipairs(ids) do
     -- An id without a job was removed by hand.
     local envelope = envelopes[at]
-    -- A counter that is no number was written by hand: the job is not lost for it.
-    local spent, crashed = tonumber(attempts[at] or 0), tonumber(crashes[at] or 0)
-    if envelope and not is_sayable(id) then
-      bury_unsayable(id, envelope)
-      envelope = false
-    end
-    if envelope and waits_for_another(id, crashed or 0) then envelope = false end
-    if envelope and may_run and not may_run(id, envelope, ends_text) then envelope = false end
-    if envelope then
-      leased[2 * n + 1], leased[2 * n + 2] = ends_text, id
-      leases[2 * n + 1], leases[2 * n + 2] = id, token
-      jobs[2 * taken_all + 1], jobs[2 * taken_all + 2] = id, envelope
-      bytes = bytes + #envelope
-      if not spent then call('HDEL', ATTEMPTS, id) end
-      if not crashed then call('HDEL', CRASHES, id) end
-      spent, crashed = spent or 0, crashed or 0
-      if is_suspect(crashed) then suspects = suspects - 1 end
-      if spent + crashed > 0 then
-        for _, number in ipairs({ taken_all, spent + 1, crashed }) do again[#again + 1] = number end
-      end
-      n, taken_all = n + 1, taken_all + 1
+    if envelope and (is_plain and is_sayable(id)
+      or is_taken(id, envelope, attempts[at], crashes[at])) then
+      n = n + 1
       taken[n] = id
+      jobs[2 * taken_all + 1], jobs[2 * taken_all + 2] = id, envelope
+      taken_all = taken_all + 1
+      bytes = bytes + #envelope
     end
   end
   if n > 0 then
-    call('ZADD', LEASED, unpack(leased))
-    call('HSET', LEASES, unpack(leases))
+    call('ZADD', LEASED, ends_text, token)
+    call('SADD', under(token), unpack(taken))
     if #held > 0 then
       call('HSET', key('held'), unpack(held))
       held = {}

@@ -1,46 +1,24 @@
 -- ARGV: how many groups of jobs follow that are done and keep no record; for each: the token of
--- their leases, how many, their ids. Then seven for each other job: id, token, what became of it
+-- their lease, how many, their ids. Then seven for each other job: id, token, what became of it
 -- (done, retry, dead, snooze, back), delay in ms, error, how long its record is kept in ms (0: not
 -- at all), the record. Answers which of them, counted from 1, were not settled: their leases are
 -- another's.
-local ids, tokens, plain = {}, {}, 0
-local first = 2
-for _ = 1, tonumber(ARGV[1]) do
-  local token, last = ARGV[first], first + 1 + tonumber(ARGV[first + 1])
-  for at = first + 2, last do
-    plain = plain + 1
-    ids[plain], tokens[plain] = ARGV[at], token
-  end
-  first = last + 1
-end
-local jobs = plain
-for at = first, #ARGV, 7 do
-  jobs = jobs + 1
-  ids[jobs], tokens[jobs] = ARGV[at], ARGV[at + 1]
-end
-if jobs == 0 then return {} end
-
-local held = call('HMGET', LEASES, unpack(ids))
 local has_stops = call('EXISTS', key('stops')) == 1
-local refused, settled = {}, {}
--- Thousands a second: lists that say how long they are, as Lua counts its way through others.
-local gone, many_gone, done, many_done = {}, 0, {}, 0
-local ready, front, delayed, wakes = {}, {}, {}, 0
-local counted, has_kept = {}, false
+local has_held = call('EXISTS', key('held')) == 1
+local refused, counted, wakes = {}, {}, 0
 
-local function end_job(id)
-  many_done = many_done + 1
-  done[many_done] = id
-end
+local function count(verb, jobs) counted[verb] = (counted[verb] or 0) + jobs end
 
-local function later(id, delay)
-  if delay > 0 then
-    call('ZADD', DELAYED, now + delay, id)
-    delayed[#delayed + 1] = id
-    if delay < LONGEST_WAIT_MS then wakes = 1 end
-  else
-    ready[#ready + 1] = id
+-- Takes jobs from under their token. Returns which of them were not there, or are named twice.
+local function take_from(token, ids)
+  local lost, seen = {}, {}
+  local is_there = call('SMISMEMBER', under(token), unpack(ids))
+  if unlease(token, ids) == #ids then return lost end
+  for n, id in ipairs(ids) do
+    lost[n] = is_there[n] == 0 or seen[id]
+    seen[id] = true
   end
+  return lost
 end
 
 -- A job that was cancelled while it ran is not run again, whatever its worker says.
@@ -53,6 +31,50 @@ local function stopped(id, verb)
   return true
 end
 
+local function release(ids)
+  if has_held then wakes = wakes + gates().release(ids) end
+end
+
+-- Settles a group; `before` are named before it. Thousands of jobs a second come this way.
+local function end_group(token, ids, before)
+  local lost, done = take_from(token, ids), ids
+  if next(lost) then
+    done = {}
+    for n, id in ipairs(ids) do
+      local list = lost[n] and refused or done
+      list[#list + 1] = lost[n] and before + n or id
+    end
+  end
+  if #done == 0 then return end
+  if has_stops then
+    for _, id in ipairs(done) do stopped(id, 'done') end
+  end
+  release(done)
+  forget(done)
+  count('done', #done)
+end
+
+local first, plain = 2, 0
+for _ = 1, tonumber(ARGV[1]) do
+  local last = first + 1 + tonumber(ARGV[first + 1])
+  if last > first + 1 then end_group(ARGV[first], { unpack(ARGV, first + 2, last) }, plain) end
+  plain = plain + last - first - 1
+  first = last + 1
+end
+
+local gone, done, ready, front, delayed = {}, {}, {}, {}, {}
+local has_kept, soon = false, 0
+
+local function later(id, delay)
+  if delay > 0 then
+    call('ZADD', DELAYED, now + delay, id)
+    delayed[#delayed + 1] = id
+    if delay < LONGEST_WAIT_MS then soon = 1 end
+  else
+    ready[#ready + 1] = id
+  end
+end
+
 -- Does what is due to the job whose seven arguments begin there; returns what is to be counted.
 local function settle(at)
   local id, verb, delay, why = ARGV[at], ARGV[at + 2], tonumber(ARGV[at + 3]), ARGV[at + 4]
@@ -62,10 +84,10 @@ local function settle(at)
     has_kept = true
   end
   if has_stops and stopped(id, verb) then
-    end_job(id)
+    done[#done + 1] = id
     return nil
   elseif verb == 'done' then
-    end_job(id)
+    done[#done + 1] = id
   elseif verb == 'retry' then
     call('HINCRBY', ATTEMPTS, id, 1)
     call('HSET', ERRORS, id, why)
@@ -82,35 +104,34 @@ local function settle(at)
   return verb
 end
 
-for n = 1, jobs do
-  local id = ids[n]
-  if held[n] ~= tokens[n] or settled[id] then
-    refused[#refused + 1] = n
+-- By token: ids, and where the arguments of each begin.
+local by_token, lost = {}, {}
+for at = first, #ARGV, 7 do
+  local token = ARGV[at + 1]
+  local group = by_token[token] or { ids = {}, places = {} }
+  by_token[token] = group
+  group.ids[#group.ids + 1] = ARGV[at]
+  group.places[#group.places + 1] = at
+end
+for token, group in pairs(by_token) do
+  for n, is_lost in pairs(take_from(token, group.ids)) do lost[group.places[n]] = is_lost end
+end
+for at = first, #ARGV, 7 do
+  if lost[at] then
+    refused[#refused + 1] = plain + (at - first) / 7 + 1
   else
-    settled[id] = true
-    many_gone = many_gone + 1
-    gone[many_gone] = id
-    local verb = 'done'
-    if n > plain then
-      verb = settle(first + 7 * (n - plain - 1))
-    else
-      if has_stops then stopped(id, verb) end
-      end_job(id)
-    end
-    if verb then counted[verb] = (counted[verb] or 0) + 1 end
+    gone[#gone + 1] = ARGV[at]
+    local verb = settle(at)
+    if verb then count(verb, 1) end
   end
 end
 
 if has_kept then trim_kept() end
-if many_gone > 0 then
-  call('ZREM', LEASED, unpack(gone))
-  call('HDEL', LEASES, unpack(gone))
-  if call('EXISTS', key('held')) == 1 then wakes = wakes + gates().release(gone) end
-end
+if #gone > 0 then release(gone) end
 forget(done)
 queue_up(ready, false)
 queue_up(front, true)
 mark_again(ready, front, delayed)
 for verb, n in pairs(counted) do call('HINCRBY', STATS, verb, n) end
-wake(#ready + #front + wakes)
+wake(#ready + #front + wakes + soon)
 return refused

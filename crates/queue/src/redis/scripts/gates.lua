@@ -47,10 +47,11 @@ local function gates()
     local held = running[gate] or call('ZCARD', holders)
     if held >= most then
       write_holds(gate)
-      for _, id in ipairs(call('ZRANGE', holders, '-inf', now, 'BYSCORE', 'LIMIT', 0, 1000)) do
-        local ends = call('ZSCORE', LEASED, id)
-        if ends then
-          call('ZADD', holders, ends, id)
+      local old = call('ZRANGE', holders, '-inf', now, 'BYSCORE', 'LIMIT', 0, 1000)
+      local leases = leases_of(old)
+      for _, id in ipairs(old) do
+        if leases[id] then
+          call('ZADD', holders, leases[id].ends, id)
         else
           call('ZREM', holders, id)
           held = held - 1

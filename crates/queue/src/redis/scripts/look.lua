@@ -1,8 +1,10 @@
 -- How a job is shown: eight values.
-local sets = { delayed = DELAYED, leased = LEASED, dead = DEAD }
+local sets = { delayed = DELAYED, dead = DEAD }
 
 -- In which state a job is, and the time that goes with it: due, end of lease, death; else 0.
-local function state_of(id)
+-- `leases` is what `leases_of` says of it.
+local function state_of(id, leases)
+  if leases[id] then return 'leased', leases[id].ends end
   for state, set in pairs(sets) do
     local ms = call('ZSCORE', set, id)
     if ms then return state, tonumber(ms) end

@@ -3,8 +3,8 @@
 -- exist, and costs one EXISTS at most.
 local READY = KEYS[1]     -- list: ids, oldest first
 local DELAYED = KEYS[2]   -- sorted set: id by the time it is due
-local LEASED = KEYS[3]    -- sorted set: id by the time its lease ends
-local LEASES = KEYS[4]    -- hash: id -> token of the lease
+local LEASED = KEYS[3]    -- sorted set: token by the time its lease ends
+local LEASES = KEYS[4]    -- with `:<token>`, set: ids of the jobs that are leased under it
 local JOBS = KEYS[5]      -- hash: id -> envelope
 local ATTEMPTS = KEYS[6]  -- hash: id -> attempts spent, without the one that runs
 local CRASHES = KEYS[7]   -- hash: id -> attempts that ended with their process
@@ -33,6 +33,30 @@ local LARGEST_ENVELOPE = 300000 -- in bytes
 local call = redis.call
 local clock = call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+-- The set of the jobs that one fetch leased and nobody settled yet.
+local function under(token) return LEASES .. ':' .. token end
+
+-- Takes jobs from under their token; the lease goes with the last one.
+local function unlease(token, ids)
+  local many = call('SREM', under(token), unpack(ids))
+  if call('EXISTS', under(token)) == 0 then call('ZREM', LEASED, token) end
+  return many
+end
+
+-- Of jobs, those that are leased: token and end of the lease, by id. Looks at every lease there is,
+-- at most one a job that runs: for those who ask seldom.
+local function leases_of(ids)
+  local found = {}
+  if #ids == 0 then return found end
+  local all = call('ZRANGE', LEASED, 0, -1, 'WITHSCORES')
+  for at = 1, #all, 2 do
+    for n, is_there in ipairs(call('SMISMEMBER', under(all[at]), unpack(ids))) do
+      if is_there == 1 then found[ids[n]] = { token = all[at], ends = tonumber(all[at + 1]) } end
+    end
+  end
+  return found
+end
 
 -- Wakes as many waiting workers as `jobs` need, never more than there are. A worker stays
 -- registered until it calls again, so a wake-up that is lost costs at most one wait.

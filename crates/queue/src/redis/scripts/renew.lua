@@ -1,20 +1,23 @@
--- ARGV: lease in ms, then id and token for each. Answers for each: 1 when its lease now ends a
--- whole lease from now (also when it had run out and nobody took the job yet), 2 when somebody
--- wants it stopped as well, 0 when lost.
+-- ARGV: lease in ms, then id and token for each. Answers for each: 1 when the lease that holds it
+-- now ends a whole lease from now (also when it had run out and nobody took the job yet), 2 when
+-- somebody wants it stopped as well, 0 when lost. A lease is renewed for all that it holds.
 local lease_ms = tonumber(ARGV[1])
 note_call(lease_ms)
-local answer, ids, leased = {}, {}, {}
-for at = 2, #ARGV, 2 do ids[#ids + 1] = ARGV[at] end
-local held = call('HMGET', LEASES, unpack(ids))
-local stops = call('EXISTS', key('stops')) == 1 and call('HMGET', key('stops'), unpack(ids)) or {}
-for n, id in ipairs(ids) do
-  if held[n] == ARGV[n * 2 + 1] then
-    answer[n] = stops[n] and 2 or 1
-    leased[#leased + 1] = now + lease_ms
-    leased[#leased + 1] = id
-  else
-    answer[n] = 0
-  end
+local answer, by_token, has_stops = {}, {}, call('EXISTS', key('stops')) == 1
+for at = 2, #ARGV, 2 do
+  local token = ARGV[at + 1]
+  local group = by_token[token] or { ids = {}, places = {} }
+  by_token[token] = group
+  group.ids[#group.ids + 1] = ARGV[at]
+  group.places[#group.places + 1] = at / 2
 end
-if #leased > 0 then call('ZADD', LEASED, 'XX', unpack(leased)) end
+for token, group in pairs(by_token) do
+  local stops = has_stops and call('HMGET', key('stops'), unpack(group.ids)) or {}
+  local is_held = false
+  for n, is_there in ipairs(call('SMISMEMBER', under(token), unpack(group.ids))) do
+    answer[group.places[n]] = is_there == 0 and 0 or stops[n] and 2 or 1
+    is_held = is_held or is_there == 1
+  end
+  if is_held then call('ZADD', LEASED, 'XX', now + lease_ms, token) end
+end
 return answer

@@ -6,9 +6,10 @@ if not envelope then
   facts.state = 'gone'
   return cjson.encode(facts)
 end
-facts.state, facts.at_ms = state_of(id)
+local leases = leases_of({ id })
+facts.state, facts.at_ms = state_of(id, leases)
 facts.error = call('HGET', ERRORS, id) or ''
-facts.token = call('HGET', LEASES, id) or nil
+facts.token = leases[id] and leases[id].token
 facts.stop = call('HGET', key('stops'), id) or call('HGET', key('cancels'), id) or nil
 local ok, job = pcall(cjson.decode, #envelope > LARGEST_ENVELOPE and '' or envelope)
 if ok and type(job) == 'table' and type(job.kind) == 'string' then

@@ -1,0 +1,177 @@
+//! Leases on every store: jobs that one fetch took share one.
+use std::time::Duration;
+
+use quayhand_queue::{Lease, Outcome, Renewed, State, WorkerId};
+use quayhand_testkit::wait_for;
+
+use crate::{
+    on_every_store,
+    support::{Desk, LONG_LEASE, SOON, done, leases, now_ms, retry},
+};
+
+/// A lease that ends while a test waits.
+const SHORT_LEASE: Duration = Duration::from_millis(80);
+
+on_every_store!(
+    a_lease_that_ends_gives_the_job_to_another_worker,
+    a_renewed_lease_does_not_end,
+    nobody_loses_jobs_because_the_store_was_away,
+    adopt_finds_the_workers_own_leases,
+    a_stale_lease_is_refused_alone,
+    a_lease_is_renewed_for_all_that_it_holds,
+    jobs_of_a_large_lease_come_back_a_hundred_at_a_time,
+    a_lease_goes_with_the_last_job_under_it,
+    leased_jobs_are_listed_lease_by_lease,
+);
+
+async fn a_lease_that_ends_gives_the_job_to_another_worker(desk: Desk) {
+    desk.put(["1", "2"]).await;
+    let zombie = desk.fetch(1, SHORT_LEASE).await.jobs;
+    let other = Desk {
+        worker: WorkerId::new("other"),
+        ..desk.clone()
+    };
+    other.take(1).await;
+    let again = other.next(SHORT_LEASE).await;
+    assert_eq!(
+        (again.lease.id.as_str(), again.attempt, again.crashes),
+        ("1", 2, 1)
+    );
+    assert_eq!(desk.finish(&leases(&zombie), done()).await, [false]);
+    assert_eq!(other.finish(&[again.lease], done()).await, [true]);
+}
+
+async fn a_renewed_lease_does_not_end(desk: Desk) {
+    desk.put(["1"]).await;
+    let held = leases(&desk.fetch(1, SHORT_LEASE).await.jobs);
+    let lost = Lease {
+        id: "gone".to_owned(),
+        token: "x".into(),
+    };
+    let both = [held[0].clone(), lost];
+    let until = std::time::Instant::now() + SHORT_LEASE * 4;
+    wait_for("four leases to pass", SOON, async || {
+        let renewed = desk.store.renew(&desk.queue, &both, SHORT_LEASE).await;
+        assert_eq!(renewed.unwrap(), [Renewed::Held, Renewed::Lost]);
+        assert!(desk.fetch(1, SHORT_LEASE).await.jobs.is_empty());
+        (std::time::Instant::now() > until).then_some(())
+    })
+    .await;
+    assert_eq!(desk.finish(&held, done()).await, [true]);
+}
+
+/// When no worker called for half a lease, Redis or every host was away: the first to come back
+/// must not take the others' jobs before they can renew.
+async fn nobody_loses_jobs_because_the_store_was_away(desk: Desk) {
+    desk.put(["1"]).await;
+    let lease = Duration::from_millis(200);
+    let held = leases(&desk.fetch(1, lease).await.jobs);
+    wait_for("the lease to pass in silence", SOON, async || {
+        let jobs = desk.store.list(&desk.queue, State::Leased, 0, 1).await;
+        let ends_ms = jobs.unwrap()[0].at_ms;
+        (now_ms() > ends_ms).then_some(())
+    })
+    .await;
+    let back = desk.fetch(1, lease).await;
+    assert!(back.jobs.is_empty() && back.recovered == 0);
+    let renewed = desk.store.renew(&desk.queue, &held, lease).await;
+    assert_eq!(renewed.unwrap(), [Renewed::Held]);
+}
+
+async fn adopt_finds_the_workers_own_leases(desk: Desk) {
+    desk.put(1..=3).await;
+    let own = desk.take(2).await;
+    let other = Desk {
+        worker: WorkerId::new("other"),
+        ..desk.clone()
+    };
+    other.take(1).await;
+    let adopted = desk
+        .store
+        .adopt(&desk.queue, &desk.worker, LONG_LEASE)
+        .await;
+    let mut adopted = adopted.unwrap();
+    adopted.sort_by(|a, b| a.lease.id.cmp(&b.lease.id));
+    assert_eq!(leases(&adopted), leases(&own));
+    assert_eq!(adopted[0].envelope, own[0].envelope);
+    assert_eq!((adopted[0].attempt, adopted[0].crashes), (1, 0));
+    assert_eq!(desk.finish(&leases(&adopted), done()).await, [true, true]);
+}
+
+async fn a_stale_lease_is_refused_alone(desk: Desk) {
+    desk.put(1..=3).await;
+    let mut held = leases(&desk.take(3).await);
+    held[1].token = "another".into();
+    assert_eq!(desk.finish(&held, done()).await, [true, false, true]);
+    assert_eq!(desk.counts().await, [0, 0, 1, 0]);
+    assert_eq!(desk.finish(&held, done()).await, [false; 3], "repeated");
+}
+
+async fn a_lease_is_renewed_for_all_that_it_holds(desk: Desk) {
+    desk.put(1..=3).await;
+    let held = leases(&desk.fetch(3, SHORT_LEASE).await.jobs);
+    desk.finish(&held[..1], done()).await;
+    let renewed = desk.store.renew(&desk.queue, &held[..2], LONG_LEASE).await;
+    assert_eq!(renewed.unwrap(), [Renewed::Lost, Renewed::Held]);
+    for id in ["2", "3"] {
+        let shown = desk.store.get(&desk.queue, id).await.unwrap().unwrap();
+        let left_ms = shown.at_ms.saturating_sub(now_ms());
+        assert!(left_ms > 50_000, "`{id}` has {left_ms} ms");
+    }
+    let none = desk.store.renew(&desk.queue, &held[..1], SHORT_LEASE).await;
+    assert_eq!(none.unwrap(), [Renewed::Lost], "and changes nothing");
+    let shown = desk.store.get(&desk.queue, "3").await.unwrap().unwrap();
+    assert!(shown.at_ms > now_ms() + 50_000);
+}
+
+async fn jobs_of_a_large_lease_come_back_a_hundred_at_a_time(desk: Desk) {
+    desk.put(1000..1150).await;
+    assert_eq!(desk.fetch(150, SHORT_LEASE).await.jobs.len(), 150);
+    let first = wait_for("the lease to end", SOON, async || {
+        let fetched = desk.fetch(1, SHORT_LEASE * 100).await;
+        (fetched.recovered > 0).then_some(fetched)
+    })
+    .await;
+    assert_eq!((first.recovered, first.jobs.len()), (100, 1));
+    assert_eq!(first.jobs[0].lease.id, "1000", "in the order of their ids");
+    let second = desk.fetch(1_000, LONG_LEASE).await;
+    assert_eq!((second.recovered, second.jobs.len()), (50, 149));
+    assert!(second.jobs.iter().all(|job| job.crashes == 1));
+    assert_eq!(desk.counts().await, [0, 0, 150, 0]);
+}
+
+async fn a_lease_goes_with_the_last_job_under_it(desk: Desk) {
+    desk.put(1..=3).await;
+    let held = leases(&desk.fetch(3, SHORT_LEASE).await.jobs);
+    desk.finish(&held[..1], done()).await;
+    desk.finish(&held[1..2], retry(LONG_LEASE)).await;
+    assert_eq!(desk.counts().await, [0, 1, 1, 0]);
+    desk.finish(&held[2..], Outcome::GiveBack).await;
+    assert_eq!(desk.counts().await, [1, 1, 0, 0]);
+    // Nothing is left that could end and give a job away.
+    let until = std::time::Instant::now() + SHORT_LEASE * 2;
+    let fetched = wait_for("the lease's time to pass", SOON, async || {
+        if std::time::Instant::now() < until {
+            return None;
+        }
+        Some(desk.fetch(9, LONG_LEASE).await)
+    })
+    .await;
+    assert_eq!((fetched.recovered, fetched.jobs.len()), (0, 1));
+    assert_eq!(fetched.jobs[0].attempt, 1);
+}
+
+async fn leased_jobs_are_listed_lease_by_lease(desk: Desk) {
+    desk.put(1..=5).await;
+    desk.fetch(2, LONG_LEASE * 2).await;
+    desk.fetch(3, LONG_LEASE).await;
+    let page = async |offset, limit| {
+        let listed = desk.store.list(&desk.queue, State::Leased, offset, limit);
+        let listed = listed.await.unwrap().into_iter();
+        listed.map(|job| job.id).collect::<Vec<_>>()
+    };
+    assert_eq!(page(0, 9).await, ["3", "4", "5", "1", "2"]);
+    assert_eq!(page(1, 3).await, ["4", "5", "1"]);
+    assert_eq!(page(4, 3).await, ["2"]);
+    assert!(page(5, 3).await.is_empty());
+}
