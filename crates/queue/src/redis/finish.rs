@@ -1,33 +1,60 @@
 //! What the script `finish` is told, and what it answers.
 //!
-//! Most jobs are done and keep no record: of those only ids are sent, grouped by the lease that they
-//! share.
+//! Most jobs are done: of those only ids are sent, and records where they are kept, grouped by the
+//! lease that they share.
 use std::time::Duration;
 
 use redis::ScriptInvocation;
 
 use super::{ms, scripts::Verb};
-use crate::{Finish, Outcome, Queue, settle::kept};
+use crate::{Finish, Kept, Outcome, Queue, settle::kept};
 
 /// Prepares the call for a batch; returns with it which finish of the batch each of its jobs is.
 pub(super) fn call(queue: &Queue, batch: &[Finish]) -> (ScriptInvocation<'static>, Vec<usize>) {
-    let (mut order, rest): (Vec<_>, Vec<_>) = (0..batch.len()).partition(|n| is_bare(&batch[*n]));
+    let (mut order, rest): (Vec<_>, Vec<_>) =
+        (0..batch.len()).partition(|n| matches!(batch[*n].outcome, Outcome::Done(_)));
     let groups: Vec<_> = order
-        .chunk_by(|one, next| batch[*one].lease.token == batch[*next].lease.token)
+        .chunk_by(|one, next| are_alike(&batch[*one], &batch[*next]))
         .collect();
     let mut call = Verb::Finish.on(queue);
     call.arg(groups.len());
     for group in groups {
-        call.arg(&*batch[group[0]].lease.token).arg(group.len());
-        for n in group {
-            call.arg(&batch[*n].lease.id);
-        }
+        add_group(&mut call, batch, group);
     }
     for n in &rest {
         add(&mut call, &batch[*n]);
     }
     order.extend(rest);
     (call, order)
+}
+
+/// Says whether two jobs that are done may be told of together.
+fn are_alike(one: &Finish, other: &Finish) -> bool {
+    one.lease.token == other.lease.token && kept_ms(one) == kept_ms(other)
+}
+
+/// Adds jobs that are done.
+fn add_group(call: &mut ScriptInvocation<'_>, batch: &[Finish], group: &[usize]) {
+    let first = &batch[group[0]];
+    let kept_ms = kept_ms(first);
+    call.arg(&*first.lease.token).arg(kept_ms).arg(group.len());
+    for finish in group.iter().map(|n| &batch[*n]) {
+        call.arg(&finish.lease.id);
+        if kept_ms > 0 {
+            call.arg(written(finish));
+        }
+    }
+}
+
+/// For how long the record of an attempt is kept; 0: there is none.
+fn kept_ms(finish: &Finish) -> u64 {
+    finish.kept.as_ref().map_or(0, |kept| ms(kept.keep_for))
+}
+
+/// The record of an attempt; empty where there is none.
+fn written(finish: &Finish) -> String {
+    let kept = finish.kept.as_ref();
+    kept.and_then(Kept::written).unwrap_or_default()
 }
 
 /// Tells of each finish of a batch whether it was settled.
@@ -41,24 +68,16 @@ pub(super) fn settled(order: &[usize], refused: &[usize]) -> Vec<bool> {
     settled
 }
 
-fn is_bare(finish: &Finish) -> bool {
-    matches!(finish.outcome, Outcome::Done(_)) && finish.kept.is_none()
-}
-
 /// Adds all that can be said of one job.
 fn add(call: &mut ScriptInvocation<'_>, finish: &Finish) {
     let (verb, delay, text) = spelled(&finish.outcome);
-    let (keep_for, record) = match &finish.kept {
-        Some(kept) => (kept.keep_for, kept.written()),
-        None => (Duration::ZERO, None),
-    };
     call.arg(&finish.lease.id)
         .arg(&*finish.lease.token)
         .arg(verb)
         .arg(ms(delay))
         .arg(kept(text))
-        .arg(ms(keep_for))
-        .arg(record.unwrap_or_default());
+        .arg(kept_ms(finish))
+        .arg(written(finish));
 }
 
 /// Spells an outcome as the script reads it: verb, delay, text.

@@ -231,12 +231,15 @@ impl RedisStore {
         queue: &Queue,
         id: &str,
     ) -> Result<Vec<PastAttempt>, QueueError> {
-        let mut command = redis::cmd("LRANGE");
-        let key = Keys::of(queue).named(&format!("history:{id}"));
-        command.arg(key).arg(0).arg(-1);
-        let found: Vec<Vec<u8>> = self.redis.at(queue).command("history", &command).await?;
-        let read = |json: &Vec<u8>| serde_json::from_slice(json).ok();
-        Ok(found.iter().filter_map(read).collect())
+        let mut command = redis::cmd("HGET");
+        command.arg(Keys::of(queue).named("history")).arg(id);
+        let found: Option<Vec<u8>> = self.redis.at(queue).command("history", &command).await?;
+        let lines = found.unwrap_or_default();
+        let read = |line| serde_json::from_slice(line).ok();
+        Ok(lines
+            .split(|byte| *byte == b'\n')
+            .filter_map(read)
+            .collect())
     }
 
     pub(crate) async fn wants_stops(&self, queue: &Queue) -> Result<bool, QueueError> {

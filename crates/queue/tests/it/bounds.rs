@@ -9,12 +9,12 @@ use std::{
 };
 
 use quayhand_queue::{
-    About, Ending, Finish, Kept, KeyBy, LONGEST_DEATH, MOST_DEAD, MOST_KEPT, MOST_RECORDS,
-    MemoryStore, NewJob, Outcome, Policy, Record, Redis, RedisStore, Rule, UniqueMode, WorkerId,
+    About, KeyBy, LONGEST_DEATH, MOST_DEAD, MOST_KEPT, MOST_RECORDS, MemoryStore, NewJob, Outcome,
+    Policy, Redis, RedisStore, Rule, UniqueMode, WorkerId,
 };
 use quayhand_testkit::RedisServer;
 
-use crate::support::{Desk, LONG_LEASE, done, job, job_for, leases, retry};
+use crate::support::{Desk, LONG_LEASE, done, job, job_for, kept, leases, retry};
 
 /// A Redis of one's own, and a desk at it.
 async fn alone() -> (RedisServer, Redis, Desk) {
@@ -44,28 +44,6 @@ async fn sizes(redis: &Redis, desk: &Desk) -> BTreeMap<String, u64> {
         sizes.insert(name, redis.command("size", &size).await.unwrap());
     }
     sizes
-}
-
-fn kept(lease: quayhand_queue::Lease, outcome: Outcome, keep_for: Duration) -> Finish {
-    let record = Record {
-        at_ms: 0,
-        outcome: Ending::Done,
-        attempt: 1,
-        worker: "w".to_owned(),
-        text: String::new(),
-        lines: vec!["x".to_owned()],
-    };
-    let took = Duration::ZERO;
-    let kept = Some(Kept {
-        record,
-        took,
-        keep_for,
-    });
-    Finish {
-        lease,
-        outcome,
-        kept,
-    }
 }
 
 /// Settles all jobs that wait, each with a record.
@@ -112,20 +90,15 @@ async fn ended_jobs_leave_bounded_records_and_nothing_else() {
     let failed = desk.take(300).await;
     desk.finish(&leases(&failed), retry(Duration::ZERO)).await;
     settle_all(&desk, &done()).await;
-    let mut sizes = sizes(&redis, &desk).await;
-    let histories = sizes
-        .keys()
-        .filter(|name| name.starts_with("history:"))
-        .count();
+    let sizes = sizes(&redis, &desk).await;
+    let histories = sizes["history"];
     println!("records of {histories} jobs, target {MOST_KEPT}");
-    assert_eq!(histories, MOST_KEPT);
-    assert_eq!(sizes["kept"], MOST_KEPT as u64);
-    sizes.retain(|name, _| !name.starts_with("history:"));
+    assert_eq!([histories, sizes["kept"]], [MOST_KEPT as u64; 2]);
     let names: Vec<_> = sizes.keys().map(String::as_str).collect();
     // Rates go when they are at rest and somebody registers; idle lapses.
     assert_eq!(
         names,
-        ["idle", "kept", "rates", "seen", "stats"],
+        ["history", "idle", "kept", "rates", "seen", "stats"],
         "{sizes:?}"
     );
     desk.store
@@ -139,13 +112,25 @@ async fn ended_jobs_leave_bounded_records_and_nothing_else() {
 async fn one_job_leaves_ten_records_at_most() {
     let (_server, redis, desk) = alone().await;
     desk.put(["1"]).await;
-    for _ in 0..20 {
+    for attempt in 1..=21 {
         let lease = desk.next(LONG_LEASE).await.lease;
-        let finish = kept(lease, retry(Duration::ZERO), LONG_LEASE);
+        let is_last = attempt == 21;
+        let outcome = if is_last {
+            done()
+        } else {
+            retry(Duration::ZERO)
+        };
+        let mut finish = kept(lease, outcome, LONG_LEASE);
+        finish.kept.as_mut().unwrap().record.attempt = attempt;
         desk.store.finish(&desk.queue, &[finish]).await.unwrap();
     }
-    let sizes = sizes(&redis, &desk).await;
-    assert_eq!(sizes["history:1"], MOST_RECORDS as u64);
+    let mut get = ::redis::cmd("HGET");
+    get.arg(format!("qh:{{{}}}:history", desk.queue)).arg("1");
+    let lines: String = redis.command("history", &get).await.unwrap();
+    assert_eq!(lines.lines().count(), MOST_RECORDS);
+    let records = desk.store.history(&desk.queue, "1").await.unwrap();
+    let attempts: Vec<_> = records.iter().map(|record| record.attempt).collect();
+    assert_eq!(attempts, Vec::from_iter(12..=21), "the last ones are left");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use quayhand_testkit::wait_for;
 
 use crate::{
     on_every_store,
-    support::{Desk, LONG_LEASE, SOON, done, leases, now_ms, retry},
+    support::{Desk, LONG_LEASE, SOON, done, kept, leases, now_ms, retry},
 };
 
 /// A lease that ends while a test waits.
@@ -22,6 +22,7 @@ on_every_store!(
     jobs_of_a_large_lease_come_back_a_hundred_at_a_time,
     a_lease_goes_with_the_last_job_under_it,
     leased_jobs_are_listed_lease_by_lease,
+    a_refused_finish_leaves_no_record,
 );
 
 async fn a_lease_that_ends_gives_the_job_to_another_worker(desk: Desk) {
@@ -174,4 +175,19 @@ async fn leased_jobs_are_listed_lease_by_lease(desk: Desk) {
     assert_eq!(page(1, 3).await, ["4", "5", "1"]);
     assert_eq!(page(4, 3).await, ["2"]);
     assert!(page(5, 3).await.is_empty());
+}
+
+async fn a_refused_finish_leaves_no_record(desk: Desk) {
+    desk.put(1..=3).await;
+    let held = leases(&desk.take(3).await);
+    desk.finish(&held[1..2], done()).await;
+    let record = |lease: &Lease| kept(lease.clone(), done(), LONG_LEASE);
+    let batch: Vec<_> = held.iter().map(record).collect();
+    let settled = desk.store.finish(&desk.queue, &batch).await.unwrap();
+    assert_eq!(settled, [true, false, true]);
+    for (id, records) in [("1", 1), ("2", 0), ("3", 1)] {
+        let history = desk.store.history(&desk.queue, id).await.unwrap();
+        assert_eq!(history.len(), records, "`{id}`");
+    }
+    assert_eq!(desk.counts().await, [0; 4]);
 }

@@ -9,9 +9,9 @@ use std::{
 
 use apalis_core::worker::{builder::WorkerBuilder, context::WorkerContext};
 use quayhand_queue::{
-    Backend, Fetch, Fetched, Finish, Keeper, Lease, MemoryStore, NewJob, Outcome, Policy,
-    PoolConfig, PoolHandle, Queue, Redis, RedisStore, Rule, Store, Taken, TakenJob, UniqueMode,
-    WorkerId,
+    Backend, Ending, Fetch, Fetched, Finish, Keeper, Kept, Lease, MemoryStore, NewJob, Outcome,
+    Policy, PoolConfig, PoolHandle, Queue, Record, Redis, RedisStore, Rule, Store, Taken, TakenJob,
+    UniqueMode, WorkerId,
 };
 use quayhand_testkit::{RedisCluster, RedisServer, unique_name, wait_for};
 use tokio::{sync::OnceCell, task::JoinHandle};
@@ -272,6 +272,29 @@ pub(crate) fn job_for(id: &str, tenant: &str, priority: i8) -> NewJob {
 
 pub(crate) fn leases(jobs: &[TakenJob]) -> Vec<Lease> {
     jobs.iter().map(|job| job.lease.clone()).collect()
+}
+
+/// A finish that leaves a record.
+pub(crate) fn kept(lease: Lease, outcome: Outcome, keep_for: Duration) -> Finish {
+    let record = Record {
+        at_ms: 0,
+        outcome: Ending::Done,
+        attempt: 1,
+        worker: "w".to_owned(),
+        text: String::new(),
+        lines: vec!["x".to_owned()],
+    };
+    let took = Duration::ZERO;
+    let kept = Some(Kept {
+        record,
+        took,
+        keep_for,
+    });
+    Finish {
+        lease,
+        outcome,
+        kept,
+    }
 }
 
 /// The tests' Redis and the twin run on this host's clock.

@@ -1,5 +1,6 @@
--- ARGV: how many groups of jobs follow that are done and keep no record; for each: the token of
--- their lease, how many, their ids. Then seven for each other job: id, token, what became of it
+-- ARGV: how many groups of jobs follow that are done; for each: the token of their lease, for how
+-- long their records are kept in ms (0: they have none), how many, their ids, each before its record
+-- where there are any. Then seven for each other job: id, token, what became of it
 -- (done, retry, dead, snooze, back), delay in ms, error, how long its record is kept in ms (0: not
 -- at all), the record. Answers which of them, counted from 1, were not settled: their leases are
 -- another's.
@@ -35,17 +36,33 @@ local function release(ids)
   if has_held then wakes = wakes + gates().release(ids) end
 end
 
+-- Ids and records that alternate from one argument to another.
+local function pairs_of(from, to)
+  local ids, records = {}, {}
+  for at = from, to, 2 do
+    local n = (at - from) / 2 + 1
+    ids[n], records[n] = ARGV[at], ARGV[at + 1]
+  end
+  return ids, records
+end
+
 -- Settles a group; `before` are named before it. Thousands of jobs a second come this way.
-local function end_group(token, ids, before)
+local function end_group(token, keep_ms, ids, records, before)
   local lost, done = take_from(token, ids), ids
   if next(lost) then
+    local of_done = {}
     done = {}
     for n, id in ipairs(ids) do
-      local list = lost[n] and refused or done
-      list[#list + 1] = lost[n] and before + n or id
+      if lost[n] then
+        refused[#refused + 1] = before + n
+      else
+        done[#done + 1], of_done[#done + 1] = id, records[n]
+      end
     end
+    records = of_done
   end
   if #done == 0 then return end
+  if keep_ms > 0 then keep(done, records, keep_ms) end
   if has_stops then
     for _, id in ipairs(done) do stopped(id, 'done') end
   end
@@ -56,14 +73,21 @@ end
 
 local first, plain = 2, 0
 for _ = 1, tonumber(ARGV[1]) do
-  local last = first + 1 + tonumber(ARGV[first + 1])
-  if last > first + 1 then end_group(ARGV[first], { unpack(ARGV, first + 2, last) }, plain) end
-  plain = plain + last - first - 1
+  local token, keep_ms, many = ARGV[first], tonumber(ARGV[first + 1]), tonumber(ARGV[first + 2])
+  local last = first + 2 + (keep_ms > 0 and 2 * many or many)
+  local ids, records = {}, {}
+  if keep_ms > 0 then
+    ids, records = pairs_of(first + 3, last)
+  elseif many > 0 then
+    ids = { unpack(ARGV, first + 3, last) }
+  end
+  if many > 0 then end_group(token, keep_ms, ids, records, plain) end
+  plain = plain + many
   first = last + 1
 end
 
 local gone, done, ready, front, delayed = {}, {}, {}, {}, {}
-local has_kept, soon = false, 0
+local soon = 0
 
 local function later(id, delay)
   if delay > 0 then
@@ -79,10 +103,7 @@ end
 local function settle(at)
   local id, verb, delay, why = ARGV[at], ARGV[at + 2], tonumber(ARGV[at + 3]), ARGV[at + 4]
   local keep_ms = tonumber(ARGV[at + 5])
-  if keep_ms > 0 then
-    keep(id, keep_ms, ARGV[at + 6])
-    has_kept = true
-  end
+  if keep_ms > 0 then keep({ id }, { ARGV[at + 6] }, keep_ms) end
   if has_stops and stopped(id, verb) then
     done[#done + 1] = id
     return nil
@@ -126,7 +147,6 @@ for at = first, #ARGV, 7 do
   end
 end
 
-if has_kept then trim_kept() end
 if #gone > 0 then release(gone) end
 forget(done)
 queue_up(ready, false)

@@ -116,33 +116,30 @@ local function forget(ids)
   end
 end
 
--- Until when records are kept and whose they are, to be written by `trim_kept`.
-local kept_now = {}
-
--- Keeps what became of an attempt for a while: ten a job. Whoever calls it calls `trim_kept`.
-local function keep(id, keep_ms, text)
-  local history = key('history:' .. id)
-  local length = call('RPUSH', history, '{"at_ms":' .. now .. ',' .. string.sub(text, 2))
-  if length > LONGEST_HISTORY then call('LTRIM', history, -LONGEST_HISTORY, -1) end
-  kept_now[#kept_now + 1] = string.format('%.0f', now + keep_ms)
-  kept_now[#kept_now + 1] = id
+-- Adds a record to those of a job: lines of JSON, the last ten.
+local function with_record(lines, line)
+  if not lines then return line end
+  local _, breaks = string.gsub(lines, '\n', '\n')
+  for _ = LONGEST_HISTORY, breaks + 1 do lines = string.match(lines, '\n(.*)$') end
+  return lines .. '\n' .. line
 end
 
--- Leaves the records of a thousand jobs, the longest-lived.
-local function trim_kept()
-  if #kept_now > 0 then call('ZADD', key('kept'), unpack(kept_now)) end
-  kept_now = {}
+-- Keeps what became of one attempt of each job for a while; of a thousand jobs, the longest-lived.
+local function keep(ids, records, keep_ms)
+  local history = call('EXISTS', key('history')) == 1 and call('HMGET', key('history'), unpack(ids)) or {}
+  local lines, ends, head = {}, {}, '{"at_ms":' .. now .. ','
+  local until_ms = string.format('%.0f', now + keep_ms)
+  for n, id in ipairs(ids) do
+    lines[2 * n - 1], lines[2 * n] = id, with_record(history[n], head .. string.sub(records[n], 2))
+    ends[2 * n - 1], ends[2 * n] = until_ms, id
+  end
+  call('HSET', key('history'), unpack(lines))
+  call('ZADD', key('kept'), unpack(ends))
   local over = call('ZCARD', key('kept')) - LONGEST_KEPT
   if over < 1 then return end
   local popped, gone = call('ZPOPMIN', key('kept'), math.min(over, 1000)), {}
-  for at = 1, #popped, 2 do gone[#gone + 1] = key('history:' .. popped[at]) end
-  call('DEL', unpack(gone))
-end
-
--- Keeps what became of one attempt.
-local function record(id, keep_ms, text)
-  keep(id, keep_ms, text)
-  trim_kept()
+  for at = 1, #popped, 2 do gone[#gone + 1] = popped[at] end
+  call('HDEL', key('history'), unpack(gone))
 end
 
 -- Ends a job that somebody cancelled; `text` is the note of who, when and why.
@@ -150,9 +147,10 @@ local function cancelled(id, text)
   local ok, note = pcall(cjson.decode, text)
   if not ok or type(note) ~= 'table' then note = {} end
   local by, why = tostring(note.by or ''), tostring(note.why or '')
-  record(id, 24 * 3600 * 1000, cjson.encode({
+  local record = cjson.encode({
     outcome = 'cancelled', text = why == '' and by or by .. ': ' .. why,
-  }))
+  })
+  keep({ id }, { record }, 24 * 3600 * 1000)
   call('HINCRBY', STATS, 'cancelled', 1)
 end
 

@@ -21,7 +21,8 @@ end
 for _, gone in ipairs(past(key('workers'), now - MINUTE, 100)) do
   call('HDEL', key('abouts'), gone)
 end
-for _, id in ipairs(past(key('kept'), now, 100)) do call('DEL', key('history:' .. id)) end
+local over_age = past(key('kept'), now, 1000)
+if #over_age > 0 then call('HDEL', key('history'), unpack(over_age)) end
 past(key('kinds'), now - DAY, 100)
 past(key('rates'), now, 1000)
 forget(past(DEAD, now - LONGEST_DEATH_MS, 1000))
