@@ -111,10 +111,8 @@ async fn what_is_no_envelope_or_incomplete_is_refused() {
 async fn an_id_that_nobody_could_say_again_is_dead_under_another() {
     let desk = Desk::in_redis().await;
     let long = "x".repeat(70_000);
-    for (n, id) in [b"\xff\xfe".as_slice(), long.as_bytes(), b"\xc3a\xa9"]
-        .into_iter()
-        .enumerate()
-    {
+    let ids: [&[u8]; 5] = [b"\xff\xfe", long.as_bytes(), b"\xc3a\xa9", b"A\0\xff", b""];
+    for (n, id) in ids.into_iter().enumerate() {
         let key = |name: &str| format!("qh:{{{}}}:{name}", desk.queue);
         let mut put = redis::cmd("HSET");
         put.arg(key("jobs")).arg(id).arg(envelope("x"));

@@ -26,11 +26,18 @@ local function is_between(text, least, most)
   return number ~= nil and number >= least and number <= most
 end
 
+if #ARGV - first >= MOST_JOBS * width then
+  return redis.error_reply('ERR more than ' .. MOST_JOBS .. ' jobs in a call')
+end
+local ids = {}
+for at = first, #ARGV, width do ids[(at - first) / width + 1] = ARGV[at] end
+local are_all_plain = are_plain(ids)
+
 -- Says what is wrong with the job that begins at an argument; nil: nothing.
 local function problem(at)
-  local envelope = ARGV[at + width - 1]
+  local id, envelope = ARGV[at], ARGV[at + width - 1]
   if not envelope then return 'some of its ' .. width .. ' arguments are missing' end
-  if not is_sayable(ARGV[at]) then return 'its id is no text of 1 to 512 bytes' end
+  if not is_sayable(id, are_all_plain) then return 'its id is no text of 1 to 512 bytes' end
   if string.byte(envelope) ~= 123 then return 'its envelope does not begin with {' end
   if #envelope > LARGEST_ENVELOPE then return 'its envelope is too large' end
   if width == 2 then return nil end
@@ -44,9 +51,6 @@ local function problem(at)
   if #ARGV[at + 6] > LONGEST_ID then return 'its tenant has more than 512 bytes' end
 end
 
-if #ARGV - first >= MOST_JOBS * width then
-  return redis.error_reply('ERR more than ' .. MOST_JOBS .. ' jobs in a call')
-end
 for at = first, #ARGV, width do
   local wrong = problem(at)
   if wrong then return redis.error_reply('ERR job ' .. (at - first) / width + 1 .. ': ' .. wrong) end
@@ -93,37 +97,50 @@ end
 
 -- What follows the id of a job that begins at an argument: delay, unique key, mode, lane.
 local function asked(at)
-  if width == 2 then return 0, '', 'running', PLAIN end
   local delay, unique = tonumber(ARGV[at + 1]), ARGV[at + 2]
   if width == 5 then return delay, unique, 'running', PLAIN end
   local lane = string.format('%d:', tonumber(ARGV[at + 5])) .. ARGV[at + 6]
   return delay, unique, ARGV[at + 4], lane
 end
 
-local ids = {}
-for at = first, #ARGV, width do ids[(at - first) / width + 1] = ARGV[at] end
 local there = #ids > 0 and call('HMGET', JOBS, unpack(ids)) or {}
 local stamp = '{"enqueued_at_ms":' .. now .. ','
 
-for n, id in ipairs(ids) do
+local function add(id, envelope)
+  fresh[many_fresh + 1], fresh[many_fresh + 2] = id, envelope
+  many_fresh = many_fresh + 2
+  place[id] = many_fresh
+end
+
+-- Enqueues a job that asks for something; returns the id of the job that is there instead, or ''.
+local function enqueue(n, id, stamped)
   local at = first + (n - 1) * width
   local delay, unique, mode, lane = asked(at)
-  local stamped = stamp .. string.sub(ARGV[at + width - 1], 2)
   local known, ends = '', 0
   if unique ~= '' then known, ends = holder(unique, id) end
   if known ~= '' then
     change(known, ends, mode, delay, stamped)
-  elseif there[n] or place[id] then
-    known = id
-  else
-    fresh[many_fresh + 1], fresh[many_fresh + 2] = id, stamped
-    many_fresh = many_fresh + 2
-    place[id] = many_fresh
-    if unique ~= '' then mark(unique, id, ARGV[at + 3], mode, note) end
-    if lane ~= PLAIN then note(key('lanes'), id, lane) end
-    place_job(id, delay, lane)
+    return known
   end
-  answer[n] = known
+  if there[n] or place[id] then return id end
+  add(id, stamped)
+  if unique ~= '' then mark(unique, id, ARGV[at + 3], mode, note) end
+  if lane ~= PLAIN then note(key('lanes'), id, lane) end
+  place_job(id, delay, lane)
+  return ''
+end
+
+for n, id in ipairs(ids) do
+  local stamped = stamp .. string.sub(ARGV[first + n * width - 1], 2)
+  if width > 2 then
+    answer[n] = enqueue(n, id, stamped)
+  elseif there[n] or place[id] then
+    answer[n] = id
+  else
+    answer[n] = ''
+    add(id, stamped)
+    ready[many_fresh / 2] = id
+  end
 end
 if many_fresh > 0 then call('HSET', JOBS, unpack(fresh)) end
 for hash, list in pairs(notes) do

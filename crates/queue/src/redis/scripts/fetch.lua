@@ -72,13 +72,14 @@ local function counted_by(text)
   return { how = how, what = what }
 end
 
--- What the kinds' rules say, by kind.
+-- What the kinds' rules say, by kind; `limits` and `rates` are the names of their gates, by what is
+-- counted.
 local rules = {}
 for at = 6, #ARGV, 6 do
   rules[ARGV[at]] = {
     most = tonumber(ARGV[at + 1]), by = counted_by(ARGV[at + 2]),
     starts = tonumber(ARGV[at + 3]), per = tonumber(ARGV[at + 4]),
-    starts_by = counted_by(ARGV[at + 5]),
+    starts_by = counted_by(ARGV[at + 5]), limits = {}, rates = {},
   }
 end
 
@@ -104,7 +105,7 @@ local function cap_of(gate)
 end
 
 -- Id and gate of what takes a place under a limit now.
-local held = {}
+local held, many_held = {}, 0
 
 -- Makes the function that says of a job whether it may be taken now.
 local function make_guard()
@@ -112,20 +113,30 @@ local function make_guard()
   local has_cancels = call('EXISTS', key('cancels')) == 1
   local has_parks = call('EXISTS', key('parks')) == 1
 
-  -- Names the gate that a kind's rule puts before a job.
-  local function gate_of(sort, by, job)
+  local function name_of(sort, by, job, value)
     if by.how == 'name' then return sort .. ':=' .. by.what end
-    local value = ''
-    if by.how == 'tenant' then
-      value = job.tenant
-    elseif by.how == 'argument' and type(job.payload) == 'table' then
-      value = job.payload[by.what]
-    end
     if type(value) == 'number' then value = string.format('%.17g', value) end
     if type(value) == 'boolean' then value = tostring(value) end
     if type(value) ~= 'string' then value = '' end
     if #value > 128 then value = redis.sha1hex(value) end
     return sort .. ':' .. job.kind .. ':' .. value
+  end
+
+  -- Names the gate that a kind's rule puts before a job; `names` are those that are known.
+  local function gate_of(sort, by, job, names)
+    local value = ''
+    if by.how == 'tenant' then
+      value = job.tenant
+    elseif by.how == 'argument' and type(job.payload) == 'table' then
+      value = job.payload[by.what]
+      if value == nil then value = '' end
+    end
+    local name = names[value]
+    if not name then
+      name = name_of(sort, by, job, value)
+      names[value] = name
+    end
+    return name
   end
 
   -- A gate that lets more or less through than when it parked jobs is looked at by the next fetch:
@@ -158,14 +169,14 @@ local function make_guard()
     end
     local rule = rules[job.kind]
     if not rule then return true end
-    local limit = rule.most > 0 and gate_of('limit', rule.by, job)
+    local limit = rule.most > 0 and gate_of('limit', rule.by, job, rule.limits)
     if limit and gates().free_slots(limit, rule.most) < 1 then
       call('HSET', key('caps'), limit, cap_of_rule('limit', rule))
       gates().park(limit, id, gates().look_at(limit, rule.most))
       return false
     end
-    local rate = rule.starts > 0 and gate_of('rate', rule.starts_by, job)
-    if rate and gates().rate_wait(rate, rule.starts, rule.per) > 0 then
+    local rate = rule.starts > 0 and gate_of('rate', rule.starts_by, job, rule.rates)
+    if rate and not gates().rate_lets(rate, rule.starts, rule.per) then
       call('HSET', key('caps'), rate, cap_of_rule('rate', rule))
       gates().park(rate, id, gates().look_at(rate, rule.starts, rule.per))
       return false
@@ -173,12 +184,12 @@ local function make_guard()
     if limit then
       note_change(limit, 'limit', rule)
       gates().hold(limit, id, ends)
-      held[#held + 1] = id
-      held[#held + 1] = limit
+      held[many_held + 1], held[many_held + 2] = id, limit
+      many_held = many_held + 2
     end
     if rate then
       note_change(rate, 'rate', rule)
-      gates().rate_start(rate, rule.starts, rule.per)
+      gates().rate_start(rate, rule.per / rule.starts)
     end
     return true
   end
@@ -260,12 +271,12 @@ local function lease(ids)
   local envelopes = call('HMGET', JOBS, unpack(ids))
   local attempts, crashes = numbers(ATTEMPTS, ids), numbers(CRASHES, ids)
   -- Thousands a second: most need no second look.
-  local is_plain = not may_run and #attempts + #crashes == 0
+  local is_plain = not may_run and #attempts + #crashes == 0 and are_plain(ids)
   local taken, n = {}, 0
   for at, id in ipairs(ids) do
     -- An id without a job was removed by hand.
     local envelope = envelopes[at]
-    if envelope and (is_plain and is_sayable(id)
+    if envelope and (is_plain and is_sayable(id, true)
       or is_taken(id, envelope, attempts[at], crashes[at])) then
       n = n + 1
       taken[n] = id
@@ -277,9 +288,9 @@ local function lease(ids)
   if n > 0 then
     call('ZADD', LEASED, ends_text, token)
     call('SADD', under(token), unpack(taken))
-    if #held > 0 then
+    if many_held > 0 then
       call('HSET', key('held'), unpack(held))
-      held = {}
+      held, many_held = {}, 0
     end
     if guarded and call('EXISTS', key('qmarks')) == 1 then unmark_taken(taken) end
   end

@@ -19,8 +19,8 @@ local function gates()
     local new = holds[gate]
     if not new then return end
     holds[gate] = nil
-    for at = 1, #new, 2000 do
-      call('ZADD', key('hold:' .. gate), unpack(new, at, math.min(at + 1999, #new)))
+    for at = 1, new.many, 2000 do
+      call('ZADD', key('hold:' .. gate), unpack(new, at, math.min(at + 1999, new.many)))
     end
   end
 
@@ -33,9 +33,9 @@ local function gates()
 
   -- Notes that a job takes a place under a limit until its lease ends.
   local function hold(gate, id, ends)
-    local new = holds[gate] or {}
-    new[#new + 1] = ends
-    new[#new + 1] = id
+    local new = holds[gate] or { many = 0 }
+    new[new.many + 1], new[new.many + 2] = ends, id
+    new.many = new.many + 2
     holds[gate] = new
     running[gate] = running[gate] + 1
   end
@@ -62,19 +62,27 @@ local function gates()
     return most - held
   end
 
-  -- How long until a rate is at rest. Never longer than its time, also when that became shorter, or
-  -- the clock was set back: what is over it is forgiven, for good.
-  local function rate_debt(gate, per)
+  -- When a rate is at rest. Never later than after its time, also when that became shorter, or the
+  -- clock was set back: what is over it is forgiven, for good.
+  local function rate_rest(gate, per)
     local rest = at_rest[gate] or tonumber(call('ZSCORE', key('rates'), gate) or 0)
     if rest > now + per then
       rest = now + per
       call('ZADD', key('rates'), rest, gate)
     end
     at_rest[gate] = rest
-    return math.max(0, rest - now)
+    return rest
   end
 
-  -- How long until a rate lets one more start: `most` in `per` ms, all of them at once at first.
+  -- How long until a rate is at rest.
+  local function rate_debt(gate, per) return math.max(0, rate_rest(gate, per) - now) end
+
+  -- Says whether a rate lets one more start: `most` in `per` ms, all of them at once at first.
+  local function rate_lets(gate, most, per)
+    return rate_rest(gate, per) - now <= per - per / most
+  end
+
+  -- How long until a rate lets one more start.
   local function rate_wait(gate, most, per)
     return math.max(0, math.ceil(rate_debt(gate, per) - per + per / most))
   end
@@ -84,9 +92,10 @@ local function gates()
     return math.floor((per - rate_debt(gate, per)) * most / per + 1e-6)
   end
 
-  -- Counts one that starts.
-  local function rate_start(gate, most, per)
-    at_rest[gate] = now + rate_debt(gate, per) + per / most
+  -- Counts one that starts, as `rate_lets` said that it may; `step` is `per / most`.
+  local function rate_start(gate, step)
+    local rest = at_rest[gate]
+    at_rest[gate] = (rest > now and rest or now) + step
     started[gate] = true
   end
 
@@ -194,8 +203,9 @@ local function gates()
   end
 
   made_gates = {
-    FAR = FAR, free_slots = free_slots, hold = hold, rate_wait = rate_wait,
-    rate_start = rate_start, write = write, park = park, close_park = close_park, release = release, look_at = look_at, open = open_gates,
+    FAR = FAR, free_slots = free_slots, hold = hold, rate_lets = rate_lets, rate_start = rate_start,
+    write = write, park = park, close_park = close_park, release = release, look_at = look_at,
+    open = open_gates,
   }
   return made_gates
 end

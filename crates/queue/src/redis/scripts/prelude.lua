@@ -216,17 +216,26 @@ local function note_call(lease_ms)
   return math.min(tonumber(seen[2] or 0), longest)
 end
 
--- Says whether an id can be told to those who speak of it: text of 1 to 512 bytes.
+-- Says whether an id can be told to those who speak of it: text of 1 to 512 bytes; `is_plain`
+-- where `are_plain` said so.
 local LONGEST_ID = 512
-local function is_sayable(id)
+local function is_sayable(id, is_plain)
   if #id < 1 or #id > LONGEST_ID then return false end
-  -- Half the time of a pattern, for every job of every call.
+  if is_plain then return true end
+  -- Half the time of a pattern.
   if math.max(string.byte(id, 1, -1)) < 128 then return true end
   for _, wide in ipairs({
     '[\194-\223][\128-\191]', '[\224-\239][\128-\191][\128-\191]',
     '[\240-\244][\128-\191][\128-\191][\128-\191]',
   }) do id = string.gsub(id, wide, '.') end
   return not string.find(id, '[\128-\255]')
+end
+
+-- Says whether all ids are letters and digits, as most are: a tenth of the time that a look at each
+-- takes, for every job of every call. A number of base 36 ends where a zero byte is.
+local function are_plain(ids)
+  local all = table.concat(ids)
+  return tonumber(all, 36) ~= nil and not string.find(all, '\0', 1, true)
 end
 
 -- Numbers of a hash for some ids, 0 where there is none.
