@@ -116,8 +116,9 @@ impl Store {
         }
     }
 
-    /// Renews leases to a whole `lease` from now; answers for each whether it is still held, and
-    /// whether somebody wants the job stopped.
+    /// Renews leases to a whole `lease` from now; answers for each job whether it is still held,
+    /// and whether somebody wants it stopped. Jobs that were taken together share a lease, so the
+    /// others under a token keep theirs as well.
     ///
     /// # Errors
     ///
