@@ -47,7 +47,7 @@ macro_rules! script {
 
 static ENQUEUE: LazyLock<Script> = script!("", "lanes", "enqueue");
 static FETCH: LazyLock<Script> = script!("allow-oom", "lanes", "gates", "fetch");
-static ADOPT: LazyLock<Script> = script!("allow-oom", "adopt");
+static ADOPT: LazyLock<Script> = script!("allow-oom", "leases", "adopt");
 static RENEW: LazyLock<Script> = script!("allow-oom", "renew");
 static FINISH: LazyLock<Script> = script!("allow-oom", "lanes", "gates", "finish");
 static LEAVE: LazyLock<Script> = script!("allow-oom", "lanes", "leave");
@@ -57,7 +57,7 @@ static PAUSE: LazyLock<Script> = script!("allow-oom", "pause");
 static CANCEL: LazyLock<Script> = script!("allow-oom", "lanes", "gates", "cancel");
 static DEAD: LazyLock<Script> = script!("allow-oom", "lanes", "dead");
 static CLEAR: LazyLock<Script> = script!("allow-oom", "lanes", "gates", "clear");
-static FIND: LazyLock<Script> = script!("no-writes", "look", "find");
+static FIND: LazyLock<Script> = script!("no-writes", "leases", "look", "find");
 static WHY: LazyLock<Script> = script!("no-writes", "look", "why");
 static REGISTER: LazyLock<Script> = script!("allow-oom", "register");
 static WORKERS: LazyLock<Script> = script!("no-writes", "workers");

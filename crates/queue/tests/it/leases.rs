@@ -1,7 +1,7 @@
 //! Leases on every store: jobs that one fetch took share one.
 use std::time::Duration;
 
-use quayhand_queue::{Lease, Outcome, Renewed, State, WorkerId};
+use quayhand_queue::{Filter, Lease, Outcome, Renewed, State, WorkerId};
 use quayhand_testkit::wait_for;
 
 use crate::{
@@ -23,6 +23,7 @@ on_every_store!(
     a_lease_goes_with_the_last_job_under_it,
     leased_jobs_are_listed_lease_by_lease,
     a_refused_finish_leaves_no_record,
+    leased_jobs_are_found_and_adopted_page_by_page,
 );
 
 async fn a_lease_that_ends_gives_the_job_to_another_worker(desk: Desk) {
@@ -190,4 +191,37 @@ async fn a_refused_finish_leaves_no_record(desk: Desk) {
         assert_eq!(history.len(), records, "`{id}`");
     }
     assert_eq!(desk.counts().await, [0; 4]);
+}
+
+async fn leased_jobs_are_found_and_adopted_page_by_page(desk: Desk) {
+    desk.put(1000..3500).await;
+    for _ in 0..5 {
+        assert_eq!(desk.take(500).await.len(), 500);
+    }
+    let filter = Filter {
+        state: Some(State::Leased),
+        ..Filter::default()
+    };
+    let (mut ids, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = desk
+            .store
+            .find(&desk.queue, &filter, cursor.as_deref())
+            .await
+            .unwrap();
+        assert!(page.scanned <= 1_000, "{} in one page", page.scanned);
+        ids.extend(page.jobs.into_iter().map(|job| job.id));
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    ids.sort_unstable();
+    let all: Vec<_> = (1000..3500).map(|n| n.to_string()).collect();
+    assert_eq!(ids, all);
+    let adopted = desk
+        .store
+        .adopt(&desk.queue, &desk.worker, LONG_LEASE)
+        .await;
+    assert_eq!(adopted.unwrap().len(), 2_500);
 }

@@ -1,9 +1,9 @@
 //! The script `enqueue` as a program in another language calls it, and plain commands: what is
 //! wrong is refused whole, or dies with a reason; it strands nothing.
-use quayhand_queue::State;
+use quayhand_queue::{KeyBy, NewJob, Policy, Rule, State};
 use quayhand_testkit::wait_for;
 
-use crate::support::{Desk, SOON, redis};
+use crate::support::{Desk, LONG_LEASE, SOON, done, job, leases, redis, retry};
 
 /// The script with its keys, before its arguments.
 pub(crate) fn enqueue_call(desk: &Desk) -> redis::Cmd {
@@ -139,6 +139,38 @@ async fn an_id_that_nobody_could_say_again_is_dead_under_another() {
     // Ids beyond ASCII are as good as others.
     desk.put(["Zürich", "東京", "🚢"]).await;
     assert_eq!(desk.take_ids(9).await, ["Zürich", "東京", "🚢"]);
+}
+
+/// Redis reads as JSON what is none.
+#[tokio::test]
+async fn an_argument_that_is_no_number_keeps_no_job_back() {
+    let desk = Desk::in_redis().await;
+    for (id, value) in [("1", "1"), ("nan", "NaN"), ("3", "-0"), ("4", "[1]")] {
+        let job = NewJob {
+            envelope: format!(r#"{{"id":"{id}","kind":"test","payload":{{"n":{value}}}}}"#),
+            ..job(id)
+        };
+        desk.put_jobs(&[job]).await;
+    }
+    let policy = Policy::DEFAULT.limit(1, KeyBy::Argument("n"));
+    let rules = vec![Rule::of("test", &policy).unwrap()];
+    let desk = Desk { rules, ..desk };
+    assert_eq!(desk.take_ids(9).await, ["1", "nan", "3", "4"]);
+}
+
+/// What `docs/wire.md` forbids: the id runs twice, but nothing of it is left.
+#[tokio::test]
+async fn an_id_that_is_in_line_twice_is_not_tried_again_when_it_is_done() {
+    let desk = Desk::in_redis().await;
+    desk.put(["1"]).await;
+    let first = leases(&desk.take(1).await);
+    let mut push = redis::cmd("RPUSH");
+    push.arg(format!("qh:{{{}}}:ready", desk.queue)).arg("1");
+    redis().await.command::<()>("push", &push).await.unwrap();
+    let second = leases(&desk.take(1).await);
+    assert_eq!(desk.finish(&first, done()).await, [true]);
+    assert_eq!(desk.finish(&second, retry(LONG_LEASE)).await, [false]);
+    assert_eq!(desk.counts().await, [0; 4]);
 }
 
 #[tokio::test]

@@ -3,13 +3,12 @@
 -- renewed: id, token, envelope, attempt, crashes.
 local worker, lease_ms = ARGV[1] .. '#', tonumber(ARGV[2])
 note_call(lease_ms)
-local page = call('ZSCAN', LEASED, ARGV[3], 'COUNT', 100)
-local answer = { page[1] }
+local answer = { '0' }
 
-local function adopt(token)
+local function is_own(token) return string.sub(token, 1, #worker) == worker end
+
+local function adopt(token, ids)
   call('ZADD', LEASED, 'XX', now + lease_ms, token)
-  local ids = call('SMEMBERS', under(token))
-  table.sort(ids)
   for _, id in ipairs(ids) do
     local envelope = call('HGET', JOBS, id)
     if envelope then
@@ -21,8 +20,5 @@ local function adopt(token)
   end
 end
 
-for at = 1, #page[2], 2 do
-  local token = page[2][at]
-  if string.sub(token, 1, #worker) == worker then adopt(token) end
-end
+answer[1] = look_at_leases(ARGV[3], 500, is_own, adopt)
 return answer

@@ -28,12 +28,12 @@ local function unqueue(id)
   return false
 end
 
-local answer, leases = {}, leases_of({ unpack(ARGV, 3) })
+local answer = {}
 for at = 3, #ARGV do
   local id = ARGV[at]
   if call('HEXISTS', JOBS, id) == 0 then
     answer[#answer + 1] = 'gone'
-  elseif leases[id] then
+  elseif leases()[id] then
     call('HSET', key('stops'), id, note)
     answer[#answer + 1] = 'stopping'
   elseif call('ZSCORE', DEAD, id) then

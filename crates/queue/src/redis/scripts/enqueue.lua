@@ -68,11 +68,16 @@ end
 -- Ids and envelopes of new jobs, written at the end, and where in the list an envelope is, by id.
 local fresh, place, many_fresh = {}, {}, 0
 
+-- Says whether the holder of a unique key waits. One that holds it only while it waits does.
+local function waits(by)
+  return call('HEXISTS', key('qmarks'), by) == 1 or not leases()[by]
+end
+
 -- What a job that is left out changes of the one that waits.
 local function change(by, ends, mode, delay, envelope)
   if mode == 'replace' and place[by] then
     fresh[place[by]] = envelope
-  elseif mode == 'replace' and not leases_of({ by })[by] then
+  elseif mode == 'replace' and waits(by) then
     call('HSET', JOBS, by, envelope)
   elseif mode == 'debounce' and delay > 0 and call('ZSCORE', DELAYED, by) then
     -- One that waits out its back-off must not be hurried.

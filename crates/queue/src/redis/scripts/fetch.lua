@@ -104,7 +104,7 @@ local function cap_of(gate)
   end
 end
 
--- Id and gate of what takes a place under a limit now.
+-- Id, and token and gate, of what takes a place under a limit now.
 local held, many_held = {}, 0
 
 -- Makes the function that says of a job whether it may be taken now.
@@ -131,11 +131,10 @@ local function make_guard()
       value = job.payload[by.what]
       if value == nil then value = '' end
     end
-    local name = names[value]
-    if not name then
-      name = name_of(sort, by, job, value)
-      names[value] = name
-    end
+    -- What is no number is no key of a table, and 0 is the same key as -0.
+    local is_key = value == value and value ~= 0
+    local name = is_key and names[value] or name_of(sort, by, job, value)
+    if is_key then names[value] = name end
     return name
   end
 
@@ -184,7 +183,7 @@ local function make_guard()
     if limit then
       note_change(limit, 'limit', rule)
       gates().hold(limit, id, ends)
-      held[many_held + 1], held[many_held + 2] = id, limit
+      held[many_held + 1], held[many_held + 2] = id, token .. '\n' .. limit
       many_held = many_held + 2
     end
     if rate then

@@ -3,17 +3,7 @@
 -- many were looked at, then eight values for each job that fits so far; see look.lua. The caller
 -- reads the envelope and looks again.
 local state, error_text = ARGV[1], ARGV[4]
-local page
-if sets[state] then
-  page = call('ZSCAN', sets[state], ARGV[2], 'COUNT', ARGV[3])
-elseif state == 'leased' then
-  page = call('ZSCAN', LEASED, ARGV[2], 'COUNT', ARGV[3])
-elseif state == 'blocked' then
-  page = call('HSCAN', key('blocked'), ARGV[2], 'COUNT', ARGV[3])
-else
-  page = call('HSCAN', JOBS, ARGV[2], 'COUNT', ARGV[3])
-end
-local answer, found, envelopes = { page[1], 0 }, {}, {}
+local answer = { '0', 0 }
 
 local function fits(id, envelope)
   if not envelope then return false end
@@ -24,30 +14,30 @@ local function fits(id, envelope)
     or string.find(call('HGET', ERRORS, id) or '', error_text, 1, true) ~= nil
 end
 
--- Looks at a job; `envelope` where it is at hand, `ends` of its lease where that is known.
-local function look_at(id, envelope, ends)
+-- Looks at a job; `envelope` where it is at hand.
+local function look_at(id, envelope)
   answer[2] = answer[2] + 1
   envelope = envelope or call('HGET', JOBS, id)
   if not fits(id, envelope) then return end
-  if ends then
-    add(answer, id, 'leased', tonumber(ends), envelope)
-  else
-    found[#found + 1] = id
-    envelopes[id] = envelope
-  end
+  local is, ms = state_of(id)
+  if state == '' or state == is then add(answer, id, is, ms, envelope) end
 end
 
-for at = 1, #page[2], 2 do
-  local name, value = page[2][at], page[2][at + 1]
-  if state == 'leased' then
-    for _, id in ipairs(call('SMEMBERS', under(name))) do look_at(id, nil, value) end
-  else
-    look_at(name, not (sets[state] or state == 'blocked') and value or nil)
-  end
+if state == 'leased' then
+  answer[1] = look_at_leases(ARGV[2], tonumber(ARGV[3]), function() return true end, function(_, ids)
+    for _, id in ipairs(ids) do look_at(id) end
+  end)
+  return answer
 end
-local leases = leases_of(found)
-for _, id in ipairs(found) do
-  local is, ms = state_of(id, leases)
-  if state == '' or state == is then add(answer, id, is, ms, envelopes[id]) end
+local page
+if sets[state] then
+  page = call('ZSCAN', sets[state], ARGV[2], 'COUNT', ARGV[3])
+elseif state == 'blocked' then
+  page = call('HSCAN', key('blocked'), ARGV[2], 'COUNT', ARGV[3])
+else
+  page = call('HSCAN', JOBS, ARGV[2], 'COUNT', ARGV[3])
 end
+answer[1] = page[1]
+local is_all = not (sets[state] or state == 'blocked')
+for at = 1, #page[2], 2 do look_at(page[2][at], is_all and page[2][at + 1] or nil) end
 return answer

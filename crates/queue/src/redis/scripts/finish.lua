@@ -137,8 +137,13 @@ end
 for token, group in pairs(by_token) do
   for n, is_lost in pairs(take_from(token, group.ids)) do lost[group.places[n]] = is_lost end
 end
+-- A job that is in line twice, by hand, was ended by the other: nothing is left to try again.
+local function is_gone(at)
+  return ARGV[at + 2] ~= 'done' and call('HEXISTS', JOBS, ARGV[at]) == 0
+end
+
 for at = first, #ARGV, 7 do
-  if lost[at] then
+  if lost[at] or is_gone(at) then
     refused[#refused + 1] = plain + (at - first) / 7 + 1
   else
     gone[#gone + 1] = ARGV[at]

@@ -2,7 +2,7 @@
 -- that it neither holds up those behind it nor is looked at in vain: sorted set `park:<gate>`,
 -- built like `fair`. `parks` says when to look at a gate again, `blocked` which gate keeps a job,
 -- `caps` what a gate last let through (`most` or `most/per ms`). What runs under a limit is in
--- `hold:<gate>` by the end of its lease, and in `held` by id; a rate is one time in `rates`. Jobs
+-- `hold:<gate>` by the end of its lease, and in `held` by id, with token and gate; a rate is one time in `rates`. Jobs
 -- that are taken together often pass the same gates: each is read once, and written by `write`.
 local made_gates
 local function gates()
@@ -40,6 +40,13 @@ local function gates()
     running[gate] = running[gate] + 1
   end
 
+  -- When the lease of a job ends that runs under a limit; nil: it has none any more.
+  local function lease_end(id)
+    local token = string.match(call('HGET', key('held'), id) or '', '^[^\n]*')
+    if call('SISMEMBER', under(token), id) == 0 then return nil end
+    return call('ZSCORE', LEASED, token) or nil
+  end
+
   -- How many more jobs the gate lets run. Ends may be old: a lease that was renewed still counts, a
   -- holder without a lease does not.
   local function free_slots(gate, most)
@@ -47,11 +54,10 @@ local function gates()
     local held = running[gate] or call('ZCARD', holders)
     if held >= most then
       write_holds(gate)
-      local old = call('ZRANGE', holders, '-inf', now, 'BYSCORE', 'LIMIT', 0, 1000)
-      local leases = leases_of(old)
-      for _, id in ipairs(old) do
-        if leases[id] then
-          call('ZADD', holders, leases[id].ends, id)
+      for _, id in ipairs(call('ZRANGE', holders, '-inf', now, 'BYSCORE', 'LIMIT', 0, 1000)) do
+        local ends = lease_end(id)
+        if ends then
+          call('ZADD', holders, ends, id)
         else
           call('ZREM', holders, id)
           held = held - 1
@@ -130,6 +136,9 @@ local function gates()
   local function release(ids)
     if #ids == 0 or call('EXISTS', key('held')) == 0 then return 0 end
     local passed, by_gate, out = call('HMGET', key('held'), unpack(ids)), {}, 0
+    for n, held in ipairs(passed) do
+      passed[n] = held and string.sub(held, (string.find(held, '\n', 1, true) or 0) + 1)
+    end
     call('HDEL', key('held'), unpack(ids))
     -- Where no gate holds a job back, places are freed gate by gate, else one by one.
     if call('EXISTS', key('caps')) == 0 then

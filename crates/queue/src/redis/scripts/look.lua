@@ -2,9 +2,9 @@
 local sets = { delayed = DELAYED, dead = DEAD }
 
 -- In which state a job is, and the time that goes with it: due, end of lease, death; else 0.
--- `leases` is what `leases_of` says of it.
-local function state_of(id, leases)
-  if leases[id] then return 'leased', leases[id].ends end
+local function state_of(id)
+  local lease = leases()[id]
+  if lease then return 'leased', lease.ends end
   for state, set in pairs(sets) do
     local ms = call('ZSCORE', set, id)
     if ms then return state, tonumber(ms) end

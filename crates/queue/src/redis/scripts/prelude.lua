@@ -44,18 +44,18 @@ local function unlease(token, ids)
   return many
 end
 
--- Of jobs, those that are leased: token and end of the lease, by id. Looks at every lease there is,
--- at most one a job that runs: for those who ask seldom.
-local function leases_of(ids)
-  local found = {}
-  if #ids == 0 then return found end
+-- Every job that is leased: token and end of the lease, by id. Looks once a call at every job that
+-- runs: for those who ask seldom.
+local all_leases
+local function leases()
+  if all_leases then return all_leases end
+  all_leases = {}
   local all = call('ZRANGE', LEASED, 0, -1, 'WITHSCORES')
   for at = 1, #all, 2 do
-    for n, is_there in ipairs(call('SMISMEMBER', under(all[at]), unpack(ids))) do
-      if is_there == 1 then found[ids[n]] = { token = all[at], ends = tonumber(all[at + 1]) } end
-    end
+    local lease = { token = all[at], ends = tonumber(all[at + 1]) }
+    for _, id in ipairs(call('SMEMBERS', under(lease.token))) do all_leases[id] = lease end
   end
-  return found
+  return all_leases
 end
 
 -- Wakes as many waiting workers as `jobs` need, never more than there are. A worker stays

@@ -8,7 +8,7 @@ local function show(id, state, ms)
 end
 
 if ARGV[1] == 'id' then
-  show(ARGV[2], state_of(ARGV[2], leases_of({ ARGV[2] })))
+  show(ARGV[2], state_of(ARGV[2]))
   return answer
 end
 local offset, limit = tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -37,17 +37,17 @@ elseif ARGV[1] == 'blocked' then
   end
 elseif ARGV[1] == 'leased' then
   -- Lease by lease; the one that ends first comes first.
-  local leases = call('ZRANGE', LEASED, 0, -1, 'WITHSCORES')
-  for at = 1, #leases, 2 do
+  local all = call('ZRANGE', LEASED, 0, -1, 'WITHSCORES')
+  for at = 1, #all, 2 do
     if #answer >= 8 * limit then break end
-    local size = call('SCARD', under(leases[at]))
+    local size = call('SCARD', under(all[at]))
     if offset >= size then
       offset = offset - size
     else
-      local ids = call('SMEMBERS', under(leases[at]))
+      local ids = call('SMEMBERS', under(all[at]))
       table.sort(ids)
       local last = math.min(size, offset + limit - #answer / 8)
-      for n = offset + 1, last do show(ids[n], 'leased', leases[at + 1]) end
+      for n = offset + 1, last do show(ids[n], 'leased', all[at + 1]) end
       offset = 0
     end
   end

@@ -6,10 +6,10 @@ if not envelope then
   facts.state = 'gone'
   return cjson.encode(facts)
 end
-local leases = leases_of({ id })
-facts.state, facts.at_ms = state_of(id, leases)
+facts.state, facts.at_ms = state_of(id)
 facts.error = call('HGET', ERRORS, id) or ''
-facts.token = leases[id] and leases[id].token
+local lease = leases()[id]
+facts.token = lease and lease.token
 facts.stop = call('HGET', key('stops'), id) or call('HGET', key('cancels'), id) or nil
 local ok, job = pcall(cjson.decode, #envelope > LARGEST_ENVELOPE and '' or envelope)
 if ok and type(job) == 'table' and type(job.kind) == 'string' then
