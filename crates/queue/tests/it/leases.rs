@@ -1,7 +1,7 @@
 //! Leases on every store: jobs that one fetch took share one.
 use std::time::Duration;
 
-use quayhand_queue::{Filter, Lease, Outcome, Renewed, State, WorkerId};
+use quayhand_queue::{Filter, KeyBy, Lease, Outcome, Policy, Renewed, Rule, State, WorkerId};
 use quayhand_testkit::wait_for;
 
 use crate::{
@@ -24,6 +24,7 @@ on_every_store!(
     leased_jobs_are_listed_lease_by_lease,
     a_refused_finish_leaves_no_record,
     leased_jobs_are_found_and_adopted_page_by_page,
+    a_renewed_lease_keeps_its_place_under_a_limit,
 );
 
 async fn a_lease_that_ends_gives_the_job_to_another_worker(desk: Desk) {
@@ -224,4 +225,22 @@ async fn leased_jobs_are_found_and_adopted_page_by_page(desk: Desk) {
         .adopt(&desk.queue, &desk.worker, LONG_LEASE)
         .await;
     assert_eq!(adopted.unwrap().len(), 2_500);
+}
+
+async fn a_renewed_lease_keeps_its_place_under_a_limit(desk: Desk) {
+    let policy = Policy::DEFAULT.limit(2, KeyBy::Kind);
+    let rules = vec![Rule::of("test", &policy).unwrap()];
+    let desk = Desk { rules, ..desk };
+    desk.put(1..=4).await;
+    let held = leases(&desk.fetch(2, SHORT_LEASE).await.jobs);
+    let renewed = desk.store.renew(&desk.queue, &held, LONG_LEASE).await;
+    assert_eq!(renewed.unwrap(), [Renewed::Held, Renewed::Held]);
+    let until = std::time::Instant::now() + SHORT_LEASE * 2;
+    wait_for("the first lease to pass", SOON, async || {
+        (std::time::Instant::now() > until).then_some(())
+    })
+    .await;
+    assert!(desk.take(9).await.is_empty(), "both still run");
+    desk.finish(&held[..1], done()).await;
+    assert_eq!(desk.take_ids(9).await, ["3"]);
 }
