@@ -130,7 +130,8 @@ async fn one_job_leaves_ten_records_at_most() {
     assert_eq!(lines.lines().count(), MOST_RECORDS);
     let records = desk.store.history(&desk.queue, "1").await.unwrap();
     let attempts: Vec<_> = records.iter().map(|record| record.attempt).collect();
-    assert_eq!(attempts, Vec::from_iter(12..=21), "the last ones are left");
+    let last: Vec<_> = (12..=21).collect();
+    assert_eq!(attempts, last, "the last ones are left");
 }
 
 #[tokio::test]
