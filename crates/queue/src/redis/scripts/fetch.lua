@@ -17,8 +17,7 @@ end
 local function take_back(most)
   local ended = {}
   for _, token in ipairs(call('ZRANGE', LEASED, '-inf', now, 'BYSCORE', 'LIMIT', 0, most)) do
-    local ids, first = call('SMEMBERS', under(token)), #ended + 1
-    table.sort(ids)
+    local ids, first = ids_under(token), #ended + 1
     for n = 1, math.min(#ids, most - #ended) do ended[#ended + 1] = ids[n] end
     if #ended >= first then
       unlease(token, { unpack(ended, first) })

@@ -125,16 +125,8 @@ local function settle(at)
   return verb
 end
 
--- By token: ids, and where the arguments of each begin.
-local by_token, lost = {}, {}
-for at = first, #ARGV, 7 do
-  local token = ARGV[at + 1]
-  local group = by_token[token] or { ids = {}, places = {} }
-  by_token[token] = group
-  group.ids[#group.ids + 1] = ARGV[at]
-  group.places[#group.places + 1] = at
-end
-for token, group in pairs(by_token) do
+local lost = {}
+for token, group in pairs(by_token(first, 7)) do
   for n, is_lost in pairs(take_from(token, group.ids)) do lost[group.places[n]] = is_lost end
 end
 -- A job that is in line twice, by hand, was ended by the other: nothing is left to try again.

@@ -2,8 +2,9 @@
 -- that it neither holds up those behind it nor is looked at in vain: sorted set `park:<gate>`,
 -- built like `fair`. `parks` says when to look at a gate again, `blocked` which gate keeps a job,
 -- `caps` what a gate last let through (`most` or `most/per ms`). What runs under a limit is in
--- `hold:<gate>` by the end of its lease, and in `held` by id, with token and gate; a rate is one time in `rates`. Jobs
--- that are taken together often pass the same gates: each is read once, and written by `write`.
+-- `hold:<gate>` by the end of its lease, and in `held` by id, with token and gate; a rate is one time
+-- in `rates`. Jobs that are taken together often pass the same gates: each is read once, and written
+-- by `write`.
 local made_gates
 local function gates()
   if made_gates then return made_gates end
@@ -132,9 +133,10 @@ local function gates()
     return #ids
   end
 
-  -- Frees what jobs held whose leases end; lets the next ones out. Returns how many.
+  -- Frees what jobs held whose leases end; lets the next ones out. Returns how many. Whoever calls it
+  -- has seen that `held` is there.
   local function release(ids)
-    if #ids == 0 or call('EXISTS', key('held')) == 0 then return 0 end
+    if #ids == 0 then return 0 end
     local passed, by_gate, out = call('HMGET', key('held'), unpack(ids)), {}, 0
     for n, held in ipairs(passed) do
       passed[n] = held and string.sub(held, (string.find(held, '\n', 1, true) or 0) + 1)

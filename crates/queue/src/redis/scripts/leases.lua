@@ -11,8 +11,7 @@ local function look_at_leases(cursor, most, fits, look)
   end
   table.sort(tokens)
   for n, token in ipairs(tokens) do
-    local ids = call('SMEMBERS', under(token))
-    table.sort(ids)
+    local ids = ids_under(token)
     look(token, ids)
     looked = looked + #ids
     if looked >= most and tokens[n + 1] then return token end

@@ -37,11 +37,31 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 -- The set of the jobs that one fetch leased and nobody settled yet.
 local function under(token) return LEASES .. ':' .. token end
 
+-- Its jobs, in the order of their ids.
+local function ids_under(token)
+  local ids = call('SMEMBERS', under(token))
+  table.sort(ids)
+  return ids
+end
+
 -- Takes jobs from under their token; the lease goes with the last one.
 local function unlease(token, ids)
   local many = call('SREM', under(token), unpack(ids))
   if call('EXISTS', under(token)) == 0 then call('ZREM', LEASED, token) end
   return many
+end
+
+-- Ids by token, and which argument each is: of jobs with so many arguments each, from the first, that
+-- begin with id and token.
+local function by_token(first, width)
+  local groups = {}
+  for at = first, #ARGV, width do
+    local group = groups[ARGV[at + 1]] or { ids = {}, places = {} }
+    groups[ARGV[at + 1]] = group
+    group.ids[#group.ids + 1] = ARGV[at]
+    group.places[#group.places + 1] = at
+  end
+  return groups
 end
 
 -- Every job that is leased: token and end of the lease, by id. Looks once a call at every job that
@@ -126,11 +146,12 @@ end
 
 -- Keeps what became of one attempt of each job for a while; of a thousand jobs, the longest-lived.
 local function keep(ids, records, keep_ms)
-  local history = call('EXISTS', key('history')) == 1 and call('HMGET', key('history'), unpack(ids)) or {}
+  local before = {}
+  if call('EXISTS', key('history')) == 1 then before = call('HMGET', key('history'), unpack(ids)) end
   local lines, ends, head = {}, {}, '{"at_ms":' .. now .. ','
   local until_ms = string.format('%.0f', now + keep_ms)
   for n, id in ipairs(ids) do
-    lines[2 * n - 1], lines[2 * n] = id, with_record(history[n], head .. string.sub(records[n], 2))
+    lines[2 * n - 1], lines[2 * n] = id, with_record(before[n], head .. string.sub(records[n], 2))
     ends[2 * n - 1], ends[2 * n] = until_ms, id
   end
   call('HSET', key('history'), unpack(lines))

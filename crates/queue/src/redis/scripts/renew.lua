@@ -3,19 +3,12 @@
 -- somebody wants it stopped as well, 0 when lost. A lease is renewed for all that it holds.
 local lease_ms = tonumber(ARGV[1])
 note_call(lease_ms)
-local answer, by_token, has_stops = {}, {}, call('EXISTS', key('stops')) == 1
-for at = 2, #ARGV, 2 do
-  local token = ARGV[at + 1]
-  local group = by_token[token] or { ids = {}, places = {} }
-  by_token[token] = group
-  group.ids[#group.ids + 1] = ARGV[at]
-  group.places[#group.places + 1] = at / 2
-end
-for token, group in pairs(by_token) do
+local answer, has_stops = {}, call('EXISTS', key('stops')) == 1
+for token, group in pairs(by_token(2, 2)) do
   local stops = has_stops and call('HMGET', key('stops'), unpack(group.ids)) or {}
   local is_held = false
   for n, is_there in ipairs(call('SMISMEMBER', under(token), unpack(group.ids))) do
-    answer[group.places[n]] = is_there == 0 and 0 or stops[n] and 2 or 1
+    answer[group.places[n] / 2] = is_there == 0 and 0 or stops[n] and 2 or 1
     is_held = is_held or is_there == 1
   end
   if is_held then call('ZADD', LEASED, 'XX', now + lease_ms, token) end
