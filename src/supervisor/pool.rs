@@ -139,16 +139,13 @@ impl Pool {
     }
 }
 
-/// Runs one attempt. Boxed: apalis moves the future several times, and it is large.
-fn run_attempt<C: JobContext>(
-    shared: Arc<(Attempts<C>, Queue)>,
+/// Runs the attempts of one seat. Boxed: apalis moves the future several times, and it is large.
+fn run_attempts<C: JobContext>(
+    attempts: Arc<Attempts<C>>,
+    queue: Queue,
     taken: Box<Taken>,
-) -> BoxFuture<'static, Outcome> {
-    Box::pin(async move {
-        let (attempts, queue) = &*shared;
-        let attempt = attempts.run(queue, taken.envelope, taken.cancelled, taken.notes);
-        attempt.await
-    })
+) -> BoxFuture<'static, Option<Outcome>> {
+    Box::pin(attempts.run(queue, taken))
 }
 
 /// Runs one apalis worker until `stop`, then until its last attempt has ended.
@@ -159,12 +156,17 @@ fn work<C: JobContext>(
     attempts: Attempts<C>,
     stop: CancellationToken,
 ) -> BoxFuture<'static, Result<(), WorkerError>> {
-    let shared = Arc::new((attempts, queue));
-    let handler = move |taken| run_attempt(Arc::clone(&shared), taken);
+    let attempts = Arc::new(attempts);
+    let handler = move |taken| run_attempts(Arc::clone(&attempts), queue.clone(), taken);
     let worker = WorkerBuilder::new(handle.worker().as_str())
         .backend(backend)
         .build(handler);
-    let stopped = stop.cancelled_owned().map(Ok::<_, WorkerError>);
+    let handle = handle.clone();
+    // Jobs that follow each other ask no worker whether they may.
+    let stopped = stop.cancelled_owned().map(move |()| {
+        handle.quiet();
+        Ok::<_, WorkerError>(())
+    });
     Box::pin(worker.run_until(stopped))
 }
 

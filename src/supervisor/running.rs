@@ -45,9 +45,29 @@ impl RunningJob {
 }
 
 /// Stands for one entry; dropping it takes the attempt off the list.
-pub(crate) struct Entered {
+pub(crate) struct Entered(Listing);
+
+/// Names one entry. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Listing {
     inner: Arc<Inner>,
     key: u64,
+}
+
+impl Entered {
+    /// Names the entry, for those who change it while it is there.
+    pub(crate) fn listing(&self) -> Listing {
+        self.0.clone()
+    }
+}
+
+impl Listing {
+    /// Puts another attempt in the place of the one that ended, if the entry is there.
+    pub(crate) fn goes_on(&self, job: RunningJob) {
+        if let Some(entry) = self.inner.lock().by_key.get_mut(&self.key) {
+            *entry = job;
+        }
+    }
 }
 
 impl RunningJobs {
@@ -57,10 +77,10 @@ impl RunningJobs {
         jobs.last_key += 1;
         let key = jobs.last_key;
         jobs.by_key.insert(key, job);
-        Entered {
+        Entered(Listing {
             inner: Arc::clone(&self.0),
             key,
-        }
+        })
     }
 
     /// Counts them.
@@ -70,7 +90,9 @@ impl RunningJobs {
 
     /// Lists them, the oldest first.
     pub(crate) fn list(&self) -> Vec<RunningJob> {
-        self.0.lock().by_key.values().cloned().collect()
+        let mut jobs: Vec<_> = self.0.lock().by_key.values().cloned().collect();
+        jobs.sort_by_key(|job| job.started);
+        jobs
     }
 
     /// Waits until none runs.
@@ -95,10 +117,11 @@ impl Inner {
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        let mut jobs = self.inner.lock();
-        jobs.by_key.remove(&self.key);
+        let Listing { inner, key } = &self.0;
+        let mut jobs = inner.lock();
+        jobs.by_key.remove(key);
         if jobs.by_key.is_empty() {
-            self.inner.none.notify_waiters();
+            inner.none.notify_waiters();
         }
     }
 }
@@ -118,7 +141,13 @@ mod tests {
         let entered = running.enter(RunningJob::starting(&Queue::new("gc"), &envelope));
         assert_eq!((running.count(), running.list().len()), (1, 1));
         assert!(running.none().now_or_never().is_none());
+        let listing = entered.listing();
+        let next = r#"{"id":"2","kind":"k","payload":{}}"#;
+        let next = Arc::new(serde_json::from_str(next).unwrap());
+        listing.goes_on(RunningJob::starting(&Queue::new("gc"), &next));
+        assert_eq!(running.list()[0].envelope.id, "2");
         drop(entered);
+        listing.goes_on(RunningJob::starting(&Queue::new("gc"), &next));
         assert!(running.none().now_or_never().is_some() && running.list().is_empty());
     }
 }

@@ -102,7 +102,7 @@ impl Desk {
         };
         let fetched = self.store.fetch(&GC, &fetch).await.expect("a fetch");
         let jobs = fetched.jobs.iter();
-        let ids = jobs.clone().map(|job| job.lease.id.clone()).collect();
+        let ids = jobs.clone().map(|job| job.lease.id.to_string()).collect();
         if let Some(outcome) = outcome {
             let finishes: Vec<_> = jobs
                 .map(|job| Finish {

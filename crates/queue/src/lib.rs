@@ -32,7 +32,8 @@ mod unique;
 
 pub use self::redis::RedisStore;
 pub use backend::{
-    Ack, AckLayer, Backend, Keeper, KnownKinds, Notes, PoolConfig, PoolHandle, PoolStatus, Taken,
+    Ack, AckLayer, Backend, Keeper, KnownKinds, Notes, PoolConfig, PoolHandle, PoolStatus, Seat,
+    Taken,
 };
 pub use bulk::Bulk;
 pub use client::Client;

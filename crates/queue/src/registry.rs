@@ -30,14 +30,14 @@ pub struct Entry<C> {
 }
 
 impl<C: Send + Sync + 'static> Entry<C> {
-    /// Runs one attempt of the payload (JSON).
+    /// Prepares one attempt of the payload (JSON), which runs when it is polled.
     ///
     /// # Errors
     ///
     /// [`JobError::Dead`] for a payload that is not of this kind; otherwise what the job
     /// returns.
-    pub async fn run(&self, ctx: Arc<C>, payload: &str) -> Result<Done, JobError> {
-        (self.run)(ctx, payload.to_owned()).await
+    pub fn run(&self, ctx: Arc<C>, payload: &str) -> BoxFuture<'static, Result<Done, JobError>> {
+        (self.run)(ctx, payload.to_owned())
     }
 
     /// Starts [`Job::all`]; `None` when the kind has no such mode.

@@ -13,8 +13,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Taken, slots::Slots};
-use crate::{LARGEST_BATCH, Rule};
+use super::{
+    Taken,
+    pool::Pool,
+    seat::Seat,
+    slots::{Slot, Slots},
+    waiting::Waiting,
+};
+use crate::{Envelope, LARGEST_BATCH, Rule};
 
 /// For how long the jobs that wait here will do.
 const AHEAD: Duration = Duration::from_millis(10);
@@ -23,44 +29,46 @@ const LONGEST_AHEAD: Duration = Duration::from_millis(50);
 /// Least time that says something of how fast jobs end.
 const SPAN: Duration = Duration::from_millis(5);
 
-/// Jobs, each with the time when it came, oldest first.
-type Waiting = VecDeque<(Instant, Box<Taken>)>;
-
-/// The jobs of one pool that wait for a slot.
+/// The jobs of one pool that wait for a slot, oldest first.
 #[derive(Debug)]
 pub(super) struct Ahead {
-    jobs: Mutex<Waiting>,
-    slots: Arc<Slots>,
+    jobs: Mutex<VecDeque<Waiting>>,
+    pool: Arc<Pool>,
     is_closed: AtomicBool,
+    /// The first job may not follow another: the worker has to hand it out.
+    is_held_up: AtomicBool,
 }
 
 impl Ahead {
-    pub(super) fn new(slots: Arc<Slots>) -> Arc<Self> {
+    pub(super) fn new(pool: Arc<Pool>) -> Arc<Self> {
         Arc::new(Self {
             jobs: Mutex::default(),
-            slots,
+            pool,
             is_closed: AtomicBool::new(false),
+            is_held_up: AtomicBool::new(false),
         })
     }
 
     /// Adds jobs; they run when slots are free.
-    pub(super) fn add(&self, jobs: VecDeque<Box<Taken>>) {
-        if !jobs.is_empty() {
-            let now = Instant::now();
-            self.lock().extend(jobs.into_iter().map(|job| (now, job)));
-            self.slots.wake_worker();
-        }
+    pub(super) fn add(&self, jobs: impl IntoIterator<Item = Waiting>) {
+        self.lock().extend(jobs);
+        self.pool.slots.wake_worker();
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.lock().is_empty()
     }
 
+    /// Says whether none of those that end can take the next job along.
+    pub(super) fn is_held_up(&self) -> bool {
+        self.is_held_up.load(SeqCst)
+    }
+
     /// Says whether a job has waited too long: those before it are long.
     pub(super) fn is_stuck(&self) -> bool {
         let jobs = self.lock();
         jobs.front()
-            .is_some_and(|(since, _)| since.elapsed() > LONGEST_AHEAD)
+            .is_some_and(|job| job.since.elapsed() > LONGEST_AHEAD)
     }
 
     /// Gives the jobs that wait back to the front of their queue.
@@ -74,15 +82,15 @@ impl Ahead {
     pub(super) fn close(&self) {
         self.is_closed.store(true, SeqCst);
         self.give_back();
-        self.slots.wake_worker();
+        self.pool.slots.wake_worker();
     }
 
     /// Hands the next job out when there is a slot for it; `None` when none comes any more.
-    pub(super) fn poll_next(&self, cx: &Context<'_>) -> Poll<Option<Box<Taken>>> {
+    pub(super) fn poll_next(self: &Arc<Self>, cx: &Context<'_>) -> Poll<Option<Box<Taken>>> {
         if let Some(job) = self.next() {
             return Poll::Ready(Some(job));
         }
-        self.slots.register_worker(cx.waker());
+        self.pool.slots.register_worker(cx.waker());
         // What came before the registration woke nobody.
         match self.next() {
             Some(job) => Poll::Ready(Some(job)),
@@ -91,19 +99,60 @@ impl Ahead {
         }
     }
 
-    fn next(&self) -> Option<Box<Taken>> {
-        while self.slots.are_free() {
-            let (_, mut job) = self.lock().pop_front()?;
-            // One that lost its lease, or was cancelled, while it waited goes back and does not run.
-            if !job.cancelled.is_cancelled() {
-                job.start();
-                return Some(job);
+    fn next(self: &Arc<Self>) -> Option<Box<Taken>> {
+        let pool = &*self.pool;
+        self.is_held_up.store(false, SeqCst);
+        while pool.slots.are_free() {
+            let job = self.lock().pop_front()?;
+            let Some((job, envelope)) = job.read(pool) else {
+                continue;
+            };
+            let seat = Seat::new(self);
+            let begun = job.begin(pool, envelope, seat, Slot::take);
+            if begun.is_some() {
+                return begun;
             }
         }
         None
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    /// Hands the next job out to a seat, in whose slot another one ended; that stays taken.
+    pub(super) fn follow(
+        &self,
+        slot: &mut Slot,
+        seat: &Seat,
+        may_follow: impl Fn(&Envelope) -> bool,
+    ) -> Option<Box<Taken>> {
+        let pool = &*self.pool;
+        while pool.slots.may_go_on() {
+            let job = self.lock().pop_front()?;
+            let Some((job, envelope)) = job.read(pool) else {
+                continue;
+            };
+            if !may_follow(&envelope) {
+                self.put_back(job);
+                return None;
+            }
+            let begun = job.begin(pool, envelope, seat.clone(), |next| next.take_over(slot));
+            if begun.is_some() {
+                return begun;
+            }
+        }
+        None
+    }
+
+    /// Puts a job back to the front: the worker hands it out.
+    fn put_back(&self, job: Waiting) {
+        self.lock().push_front(job);
+        self.is_held_up.store(true, SeqCst);
+        // Whoever gave all back before did not see it.
+        if self.is_closed.load(SeqCst) || self.pool.slots.is_quiet() {
+            self.give_back();
+        }
+        self.pool.slots.wake_worker();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Waiting>> {
         // Nothing that can panic runs under this lock.
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -147,6 +196,11 @@ impl Pace {
         self.ahead
     }
 
+    /// Says whether jobs are held beyond the slots.
+    pub(super) fn is_ahead(&self) -> bool {
+        self.ahead > 0
+    }
+
     /// Fetches none ahead until the jobs are seen to be short again.
     pub(super) fn reset(&mut self, slots: &Slots) {
         (self.since, self.ended, self.ahead) = (Instant::now(), slots.ended(), 0);
@@ -157,50 +211,244 @@ impl Pace {
 mod tests {
     use std::task::Waker;
 
-    use tokio_util::sync::CancellationToken;
+    use tokio::sync::Semaphore;
 
     use super::*;
-    use crate::{Envelope, KeyBy, Lease, Policy};
+    use crate::{
+        Done, KeyBy, Lease, MemoryStore, Notes, Outcome, Policy, PoolConfig, Queue, TakenJob,
+        backend::{finisher::Finisher, linger::Linger, taken::Ticket},
+    };
 
-    fn waiting(id: &str) -> Box<Taken> {
-        let envelope = format!(r#"{{"id":"{id}","kind":"test","payload":{{}}}}"#);
-        let lease = Lease {
-            id: id.to_owned(),
-            token: "token".into(),
-        };
-        Box::new(Taken {
-            envelope: Arc::new(Envelope::read(envelope.as_bytes()).unwrap()),
-            lease,
-            cancelled: CancellationToken::new(),
-            notes: crate::Notes::default(),
-            ticket: None,
-        })
+    struct Scene {
+        ahead: Arc<Ahead>,
+        finisher: Finisher,
+    }
+
+    impl Scene {
+        fn new(slots: usize) -> Self {
+            let config = PoolConfig {
+                queue: Queue::new("gc"),
+                host: "test".to_owned(),
+                slots,
+                lease: PoolConfig::LEASE,
+                kinds: Arc::new([("test".to_owned(), Policy::DEFAULT)].into()),
+            };
+            let suspects = Arc::new(Semaphore::new(1));
+            let (pool, finisher) = Pool::new(MemoryStore::default().into(), &config, suspects);
+            let ahead = Ahead::new(pool);
+            Self { ahead, finisher }
+        }
+
+        fn waiting(&self, id: &str, kind: &str) -> Waiting {
+            let envelope = format!(r#"{{"id":"{id}","kind":"{kind}","payload":{{}}}}"#);
+            let lease = Lease {
+                id: id.into(),
+                token: "token".into(),
+            };
+            Waiting {
+                since: Instant::now(),
+                ticket: Ticket {
+                    lease: Some(lease.clone()),
+                    attempt: 1,
+                    notes: Notes::default(),
+                    finisher: self.finisher.clone(),
+                    slot: self.ahead.pool.slots.hold(),
+                    keeping: None,
+                },
+                job: TakenJob {
+                    lease,
+                    envelope: envelope.into_bytes(),
+                    attempt: 1,
+                    crashes: 0,
+                },
+            }
+        }
+
+        fn add<const N: usize>(&self, ids: [&str; N]) -> [Notes; N] {
+            let jobs = ids.map(|id| self.waiting(id, "test"));
+            let notes = std::array::from_fn(|n| jobs[n].ticket.notes.clone());
+            self.ahead.add(jobs);
+            notes
+        }
+
+        fn next(&self) -> Poll<Option<Box<Taken>>> {
+            self.ahead.poll_next(&Context::from_waker(Waker::noop()))
+        }
+
+        fn started(&self) -> Taken {
+            match self.next() {
+                Poll::Ready(Some(job)) => *job,
+                other => panic!("no job although a slot is free: {other:?}"),
+            }
+        }
+
+        /// Slots in use, and jobs held.
+        fn counts(&self) -> (usize, usize) {
+            let slots = &self.ahead.pool.slots;
+            (slots.used(), slots.held())
+        }
+    }
+
+    fn done() -> Outcome {
+        Outcome::Done(Done::default())
     }
 
     #[test]
-    fn what_was_cancelled_while_it_waited_does_not_start() {
-        let ahead = Ahead::new(Slots::new(1));
-        let jobs = VecDeque::from(["gone", "next"].map(waiting));
-        jobs[0].cancelled.cancel();
-        ahead.add(jobs);
-        let cx = Context::from_waker(Waker::noop());
-        let Poll::Ready(Some(job)) = ahead.poll_next(&cx) else {
-            panic!("no job although a slot is free");
-        };
-        assert_eq!(job.lease.id, "next");
-        assert!(ahead.is_empty() && ahead.poll_next(&cx).is_pending());
-        ahead.close();
-        assert!(matches!(ahead.poll_next(&cx), Poll::Ready(None)));
+    fn what_was_called_off_while_it_waited_does_not_start() {
+        let scene = Scene::new(1);
+        let [gone, _] = scene.add(["gone", "next"]);
+        gone.call_off();
+        let job = scene.started();
+        assert_eq!(&*job.lease.id, "next");
+        assert!(gone.has_ended(), "given back");
+        assert!(scene.ahead.is_empty() && scene.next().is_pending());
+        scene.ahead.close();
+        drop(job);
+        assert!(matches!(scene.next(), Poll::Ready(None)));
+    }
+
+    #[test]
+    fn a_job_follows_another_in_its_slot() {
+        let scene = Scene::new(1);
+        let [first, second] = scene.add(["first", "second"]);
+        let seat = scene.started().seat;
+        assert!(scene.next().is_pending(), "the slot is taken");
+        assert_eq!(scene.counts(), (1, 2));
+        let next = seat.go_on(done(), |_| true).expect("another waits");
+        assert_eq!(&*next.lease.id, "second");
+        assert!(first.has_ended() && !second.has_ended());
+        assert_eq!(scene.counts(), (1, 1));
+        assert!(seat.go_on(done(), |_| true).is_none(), "none waits");
+        assert!(second.has_ended());
+        assert_eq!(
+            (scene.counts(), scene.ahead.pool.slots.ended()),
+            ((0, 0), 2)
+        );
+        assert!(seat.go_on(done(), |_| true).is_none(), "none has the seat");
+    }
+
+    #[test]
+    fn a_job_that_may_not_follow_is_handed_out() {
+        let scene = Scene::new(1);
+        scene.add(["first", "second"]);
+        let seat = scene.started().seat;
+        let next = seat.go_on(done(), |envelope| envelope.id != "second");
+        assert!(next.is_none());
+        assert_eq!(scene.counts(), (0, 1));
+        assert_eq!(&*scene.started().lease.id, "second");
+        // Put back by one that did not know that nothing is handed out any more.
+        scene.ahead.close();
+        let late = scene.waiting("late", "test");
+        let notes = late.ticket.notes.clone();
+        scene.ahead.put_back(late);
+        assert!(notes.has_ended() && scene.ahead.is_empty(), "given back");
+    }
+
+    #[test]
+    fn what_is_put_back_into_a_quiet_pool_is_given_back() {
+        let scene = Scene::new(1);
+        let late = scene.waiting("late", "test");
+        let notes = late.ticket.notes.clone();
+        scene.ahead.pool.slots.set_quiet(true);
+        scene.ahead.put_back(late);
+        assert!(notes.has_ended() && scene.ahead.is_empty());
+    }
+
+    /// Says whether the worker is held back, and waits until it is not.
+    async fn lingers(linger: &mut Linger, scene: &Scene) -> bool {
+        let slots = &scene.ahead.pool.slots;
+        let mut poll = |cx: &mut Context<'_>| linger.poll(&scene.ahead, slots, cx);
+        let is_held_back = poll(&mut Context::from_waker(Waker::noop())).is_pending();
+        std::future::poll_fn(poll).await;
+        linger.begin_again();
+        is_held_back
+    }
+
+    #[tokio::test]
+    async fn the_worker_waits_a_moment_where_jobs_follow_each_other() {
+        let scene = Scene::new(8);
+        let ids: Vec<_> = (0..20).map(|n| n.to_string()).collect();
+        scene
+            .ahead
+            .add(ids.iter().map(|id| scene.waiting(id, "test")));
+        let mut linger = Linger::default();
+        let mut seats = Vec::new();
+        for _ in 0..4 {
+            assert!(!lingers(&mut linger, &scene).await, "few run");
+            seats.push(scene.started().seat);
+        }
+        assert!(lingers(&mut linger, &scene).await);
+        assert!(!lingers(&mut linger, &scene).await, "it was in vain");
+        assert!(seats[0].go_on(done(), |_| true).is_some());
+        assert!(lingers(&mut linger, &scene).await);
+        assert!(seats[1].go_on(done(), |_| true).is_some());
+        assert!(lingers(&mut linger, &scene).await, "it was not in vain");
+        assert!(seats[0].go_on(done(), |_| false).is_none());
+        assert!(
+            !lingers(&mut linger, &scene).await,
+            "the first may not follow"
+        );
+    }
+
+    #[test]
+    fn none_follows_in_a_pool_that_is_quiet_or_smaller_now() {
+        for quieten in [true, false] {
+            let scene = Scene::new(2);
+            scene.add(["1", "2", "3"]);
+            let (one, other) = (scene.started().seat, scene.started().seat);
+            let slots = &scene.ahead.pool.slots;
+            if quieten {
+                slots.set_quiet(true);
+            } else {
+                slots.resize(1);
+            }
+            assert!(one.go_on(done(), |_| true).is_none());
+            let follows = other.go_on(done(), |_| true).is_some();
+            assert_eq!(follows, !quieten, "one of two may, where one slot is left");
+        }
+    }
+
+    #[test]
+    fn none_follows_a_job_that_was_called_off() {
+        let scene = Scene::new(1);
+        let [first, _] = scene.add(["first", "second"]);
+        let seat = scene.started().seat;
+        first.call_off();
+        assert!(seat.cancelled().is_cancelled());
+        assert!(seat.go_on(done(), |_| true).is_none());
+        let next = scene.started();
+        assert_eq!(&*next.lease.id, "second");
+        first.call_off();
+        assert!(!next.cancelled().is_cancelled(), "it is another seat");
+    }
+
+    #[test]
+    fn jobs_that_cannot_run_here_are_passed_over() {
+        let scene = Scene::new(1);
+        let mut broken = scene.waiting("broken", "test");
+        broken.job.envelope = b"{".to_vec();
+        let unknown = scene.waiting("unknown", "unheard of");
+        let notes = [&broken, &unknown].map(|job| job.ticket.notes.clone());
+        let first = scene.waiting("first", "test");
+        let last = scene.waiting("last", "test");
+        scene.ahead.add([first, broken, unknown, last]);
+        let seat = scene.started().seat;
+        let next = seat.go_on(done(), |_| true).expect("the last one");
+        assert_eq!(&*next.lease.id, "last");
+        assert!(notes.iter().all(Notes::has_ended), "both are settled");
+        assert_eq!(scene.counts(), (1, 1));
     }
 
     #[test]
     fn the_oldest_job_says_whether_jobs_are_stuck() {
-        let ahead = Ahead::new(Slots::new(0));
+        let scene = Scene::new(0);
+        let ahead = &scene.ahead;
         assert!(!ahead.is_stuck());
-        ahead.add([waiting("new")].into());
+        scene.add(["new"]);
         assert!(!ahead.is_stuck());
-        let long_ago = Instant::now().checked_sub(2 * LONGEST_AHEAD).unwrap();
-        ahead.lock().push_front((long_ago, waiting("old")));
+        let mut old = scene.waiting("old", "test");
+        old.since = Instant::now().checked_sub(2 * LONGEST_AHEAD).unwrap();
+        ahead.lock().push_front(old);
         assert!(ahead.is_stuck());
         ahead.give_back();
         assert!(ahead.is_empty() && !ahead.is_stuck());

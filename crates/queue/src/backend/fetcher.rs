@@ -1,35 +1,44 @@
-//! Takes jobs out of the queue: as many as there are free slots, and waits when there are none.
+//! Takes jobs out of the queue: as many as there are free slots, more where jobs are short, and waits
+//! when there are none.
 use std::{
-    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use tokio::sync::{OwnedSemaphorePermit, watch};
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use super::{
-    Notes, Taken,
+    Notes,
     ahead::{Ahead, Pace},
+    asking::{Answer, Asking},
     finisher::Finisher,
     pool::Pool,
-    taken::{Keeping, Ticket},
+    taken::Ticket,
+    waiting::Waiting,
 };
 use crate::{
-    Envelope, Fetch, Fetched, Finish, LARGEST_BATCH, LONGEST_WAIT, Lease, Outcome, TakenJob,
-    jitter::Patience, store::Waiter,
+    Fetched, Finish, LARGEST_BATCH, LONGEST_WAIT, Outcome, TakenJob, jitter::Patience,
+    store::Waiter,
 };
 
-/// How long a job of an unknown kind or a newer version waits for another host.
-const UNKNOWN_PAUSE: Duration = Duration::from_secs(30);
 /// How long a job waits whose earlier attempt still runs here, its lease lost.
 const STILL_RUNNING_PAUSE: Duration = Duration::from_secs(1);
 
 /// Longest that a fetch waits for more slots than the first free one.
 const GATHERING: Duration = Duration::from_millis(1);
+/// Most jobs that a call asks for where jobs are short: Redis has them in its caches from the first
+/// command to the last, and works on the next call while these run. Where kinds have rules it is
+/// [`LARGEST_BATCH`]: each call reads and writes what all of them have counted.
+const CALL: usize = 400;
 
 /// Fetches until the pool stops.
 pub(super) async fn run(pool: Arc<Pool>, finisher: Finisher, ahead: Arc<Ahead>) {
+    let call = if pool.rules.is_empty() {
+        CALL
+    } else {
+        LARGEST_BATCH
+    };
     let mut fetcher = Fetcher {
         waiter: pool.store.waiter(&pool.queue),
         quiet: pool.slots.quiet(),
@@ -37,10 +46,13 @@ pub(super) async fn run(pool: Arc<Pool>, finisher: Finisher, ahead: Arc<Ahead>) 
         pool,
         finisher,
         ahead,
-        number: 0,
+        asking: Asking::default(),
         patience: Patience::new(),
         unsure: None,
+        call,
         more_wait: false,
+        is_late: false,
+        has_crashed: false,
     };
     while fetcher.turn().await {}
     // Now: the call below may take long.
@@ -60,11 +72,17 @@ struct Fetcher {
     pace: Pace,
     waiter: Waiter,
     quiet: watch::Receiver<bool>,
-    number: u64,
+    asking: Asking,
     patience: Patience,
     unsure: Option<Unsure>,
+    /// Most jobs that a call asks for where jobs are short.
+    call: usize,
     /// The last fetch left jobs behind.
     more_wait: bool,
+    /// Room for more jobs was waited for long enough.
+    is_late: bool,
+    /// A call brought jobs whose process ended, while another was under way.
+    has_crashed: bool,
 }
 
 impl Drop for Fetcher {
@@ -87,34 +105,108 @@ impl Fetcher {
         let pool = self.pool.clone();
         pool.turned();
         if pool.stop.is_cancelled() {
-            return self.settle_doubt().await;
+            self.take_in_all().await;
+            // What a failed fetch may have leased is given back, as far as the store answers.
+            self.adopt_when_unsure().await;
+            return false;
         }
         if *self.quiet.borrow_and_update() {
+            self.take_in_all().await;
             self.ahead.give_back();
             self.rest_quiet().await;
             return true;
         }
-        self.gather().await;
-        if self.is_told_to_pause() {
-            return true;
+        if self.ahead.is_stuck() {
+            // Jobs wait for a slot in vain.
+            self.ahead.give_back();
+            self.pace.reset(&pool.slots);
         }
-        let wanted = self.most().saturating_sub(pool.slots.held());
-        let wanted = wanted.min(LARGEST_BATCH);
-        if wanted == 0 {
-            self.rest_full().await;
-            return true;
+        let most = self.most();
+        let room = self.room(most);
+        if self.may_ask() && (room >= self.enough(most) || (self.is_late && room > 0)) {
+            self.adopt_when_unsure().await;
+            self.ask(room);
         }
-        self.adopt_when_unsure().await;
-        let asked = Instant::now();
-        let place = Arc::clone(&pool.suspects).try_acquire_owned().ok();
-        match self.fetch(wanted, usize::from(place.is_some())).await {
+        self.go_on_when_due(most).await;
+        true
+    }
+
+    /// How many jobs the pool may hold.
+    fn most(&mut self) -> usize {
+        let slots = &self.pool.slots;
+        slots.all() + self.pace.ahead(slots)
+    }
+
+    /// For how many more jobs there is room.
+    fn room(&self, most: usize) -> usize {
+        most.saturating_sub(self.pool.slots.held() + self.asking.jobs())
+    }
+
+    /// For how many jobs there must be room: short jobs end together, and a call for the first of
+    /// them alone would cost almost as much as one for all.
+    fn enough(&self, most: usize) -> usize {
+        if self.more_wait {
+            (most - most / 2).clamp(1, self.call)
+        } else {
+            // None are left in the queue: what waits here runs first.
+            most.saturating_sub(self.pool.slots.all()).max(1)
+        }
+    }
+
+    /// Says whether another call may go out: a second one beside the first where jobs are short and
+    /// more wait. What a failed call leased is unknown: others are answered before it is looked for.
+    fn may_ask(&self) -> bool {
+        match self.asking.calls() {
+            0 => true,
+            1 => self.more_wait && self.pace.is_ahead() && self.unsure.is_none(),
+            _ => false,
+        }
+    }
+
+    fn ask(&mut self, room: usize) {
+        let most = if self.pace.is_ahead() {
+            self.call
+        } else {
+            LARGEST_BATCH
+        };
+        self.asking.ask(&self.pool, room.min(most));
+    }
+
+    /// Waits until there is something to do: a call is answered, there is room for enough jobs,
+    /// somebody wants the pool to pause, or a moment is over: while no call is under way, no slot is
+    /// left free for longer.
+    async fn go_on_when_due(&mut self, most: usize) {
+        let (pool, may_ask, room) = (self.pool.clone(), self.may_ask(), self.room(most));
+        let enough = if room == 0 { 1 } else { self.enough(most) };
+        let few = (most + 1).saturating_sub(enough + self.asking.jobs());
+        let is_watched = !self.ahead.is_empty() || (may_ask && room > 0);
+        let longest = if is_watched { GATHERING } else { LONGEST_WAIT };
+        self.is_late = false;
+        tokio::select! {
+            biased;
+            Some(answer) = self.asking.answer() => self.take_in(answer).await,
+            () = pool.stop.cancelled() => {}
+            _ = self.quiet.changed() => {}
+            () = pool.slots.fewer_than(few), if may_ask => {}
+            // Long jobs are not waited for.
+            () = tokio::time::sleep(longest) => {
+                self.is_late = self.ahead.is_empty() && self.asking.calls() == 0;
+            }
+        }
+    }
+
+    /// Takes in what a call brought; where it brought little, waits for more.
+    async fn take_in(&mut self, answer: Answer) {
+        let pool = self.pool.clone();
+        match answer.fetched {
             Ok(fetched) => {
                 self.patience.reset();
                 pool.worked();
                 let wait = fetched.wait;
                 self.more_wait = wait.is_zero();
-                self.accept(fetched, asked, place);
-                if !wait.is_zero() && !self.is_ahead() {
+                self.accept(fetched, answer.asked, answer.place);
+                let is_last = self.asking.calls() == 0 && !self.is_ahead();
+                if !wait.is_zero() && is_last && !self.is_told_to_pause() {
                     self.wait(wait).await;
                 }
             }
@@ -127,34 +219,17 @@ impl Fetcher {
                 self.pause().await;
             }
         }
-        true
     }
 
-    /// How many jobs the pool may hold.
-    fn most(&mut self) -> usize {
-        let slots = &self.pool.slots;
-        slots.all() + self.pace.ahead(slots)
-    }
-
-    /// Waits until half of what the pool may hold has ended: short jobs end together, and a call for
-    /// the first of them alone would cost almost as much as one for all. No slot is left free for
-    /// longer than a moment. Jobs that wait for a slot in vain are given back.
-    async fn gather(&mut self) {
-        let most = self.most();
-        let (slots, ahead) = (&self.pool.slots, &self.ahead);
-        let few = if self.more_wait { most - most / 2 } else { 0 };
-        while self.more_wait || self.is_ahead() {
-            let gathered = tokio::time::timeout(GATHERING, slots.fewer_than(few + 1)).await;
-            if ahead.is_stuck() {
-                ahead.give_back();
-                self.pace.reset(slots);
-                return;
-            }
-            // Long jobs are not waited for.
-            if gathered.is_ok() || ahead.is_empty() || self.is_told_to_pause() {
-                return;
-            }
+    /// Waits until every call is answered, and takes in what they brought.
+    async fn take_in_all(&mut self) {
+        while let Some(answer) = self.asking.answer().await {
+            self.take_in(answer).await;
         }
+    }
+
+    fn is_told_to_pause(&self) -> bool {
+        self.pool.stop.is_cancelled() || *self.quiet.borrow()
     }
 
     /// Says whether jobs are held that no slot is free for.
@@ -162,29 +237,7 @@ impl Fetcher {
         self.pool.slots.held() > self.pool.slots.all()
     }
 
-    fn is_told_to_pause(&self) -> bool {
-        self.pool.stop.is_cancelled() || *self.quiet.borrow()
-    }
-
-    async fn fetch(&mut self, most: usize, suspects: usize) -> Result<Fetched, crate::QueueError> {
-        self.number += 1;
-        let fetch = Fetch {
-            worker: &self.pool.worker,
-            number: self.number,
-            most,
-            lease: self.pool.lease,
-            rules: &self.pool.rules,
-            suspects,
-        };
-        self.pool.store.fetch(&self.pool.queue, &fetch).await
-    }
-
-    fn accept(
-        &mut self,
-        fetched: Fetched,
-        asked: Instant,
-        mut place: Option<OwnedSemaphorePermit>,
-    ) {
+    fn accept(&mut self, fetched: Fetched, asked: Instant, place: Option<OwnedSemaphorePermit>) {
         let Fetched {
             recovered, buried, ..
         } = fetched;
@@ -194,15 +247,14 @@ impl Fetcher {
         if buried > 0 {
             error!(queue = %self.pool.queue, jobs = buried, "jobs are dead: each took its process down again and again");
         }
-        let mut jobs = VecDeque::with_capacity(fetched.jobs.len());
-        let has_crashed = fetched.jobs.iter().any(|job| job.crashes > 0);
-        for job in fetched.jobs {
-            jobs.extend(self.accept_one(&job, asked));
-            if job.is_suspect()
-                && let Some(place) = place.take()
-            {
-                self.pool.running.keep_place(&job.lease, place);
-            }
+        // What another call brings, which is under way, is not to wait here either.
+        let has_crashed = self.has_crashed || fetched.jobs.iter().any(|job| job.crashes > 0);
+        self.has_crashed = has_crashed && self.asking.calls() > 0;
+        let suspect = fetched.jobs.iter().find(|job| job.is_suspect());
+        let suspect = suspect.map(|job| job.lease.clone());
+        let mut jobs = self.hold(fetched.jobs, asked);
+        if let (Some(lease), Some(place)) = (suspect, place) {
+            self.pool.running.keep_place(&lease, place);
         }
         if has_crashed {
             // Were the process to end again, what waits here would be charged with it as well.
@@ -214,88 +266,37 @@ impl Fetcher {
         self.ahead.add(jobs);
     }
 
-    /// Prepares a job to be run, or settles it here when this host cannot run it.
-    fn accept_one(&self, job: &TakenJob, asked: Instant) -> Option<Box<Taken>> {
-        let decided = match job.read() {
-            Ok(envelope) => self.decide(&envelope).map_or(Ok(envelope), Err),
-            Err(reason) => {
-                warn!(queue = %self.pool.queue, job.id = job.lease.id, "a job is dead: {reason}");
-                Err(Outcome::Dead { reason })
-            }
+    /// Holds jobs that were fetched by a call sent at `asked`, but for those that still run here.
+    fn hold(&self, jobs: Vec<TakenJob>, asked: Instant) -> Vec<Waiting> {
+        let pool = &*self.pool;
+        let notes = pool.running.add(jobs.iter().map(|job| &job.lease), asked);
+        let since = Instant::now();
+        let hold = |(job, notes): (TakenJob, Option<Notes>)| {
+            let Some(notes) = notes else {
+                self.wait_for_earlier(job);
+                return None;
+            };
+            let ticket = Ticket {
+                lease: Some(job.lease.clone()),
+                attempt: job.attempt,
+                notes,
+                finisher: self.finisher.clone(),
+                slot: pool.slots.hold(),
+                keeping: None,
+            };
+            Some(Waiting { since, job, ticket })
         };
-        let started = decided.and_then(|envelope| {
-            let notes = Notes::default();
-            let running = &self.pool.running;
-            match running.add(&job.lease, asked, &notes) {
-                Some(cancelled) => Ok((envelope, notes, cancelled)),
-                None => Err(Outcome::Snooze {
-                    delay: STILL_RUNNING_PAUSE,
-                    reason: "an earlier attempt still runs".to_owned(),
-                }),
-            }
-        });
-        match started {
-            Err(outcome) => {
-                self.settle(job, outcome);
-                None
-            }
-            Ok((envelope, notes, cancelled)) => {
-                let ticket = self.ticket(&job.lease, &envelope, &notes);
-                Some(Box::new(Taken {
-                    envelope: Arc::new(envelope),
-                    lease: job.lease.clone(),
-                    cancelled,
-                    notes,
-                    ticket: Some(ticket),
-                }))
-            }
-        }
+        jobs.into_iter().zip(notes).filter_map(hold).collect()
     }
 
-    fn ticket(&self, lease: &Lease, envelope: &Envelope, notes: &Notes) -> Ticket {
-        let pool = &self.pool;
-        let policy = pool.kinds.get(&envelope.kind);
-        let keep_for = policy.map_or(Duration::ZERO, |policy| policy.keep_for);
-        let keeping = (!keep_for.is_zero()).then(|| Keeping {
-            worker: pool.worker.clone(),
-            attempt: envelope.attempt,
-            since: Instant::now(),
-            keep_for,
-        });
-        Ticket {
-            lease: Some(lease.clone()),
-            notes: notes.clone(),
-            finisher: self.finisher.clone(),
-            slot: pool.slots.hold(),
-            is_at_work: false,
-            keeping,
-        }
-    }
-
-    /// Says what becomes of a job that must not be run here; `None`: run it.
-    fn decide(&self, envelope: &Envelope) -> Option<Outcome> {
-        let Envelope { kind, version, .. } = envelope;
-        let wait = |reason| {
-            Some(Outcome::Snooze {
-                delay: UNKNOWN_PAUSE,
-                reason,
-            })
-        };
-        let Some(policy) = self.pool.kinds.get(kind) else {
-            return wait(format!("no host knows `{kind}` yet"));
-        };
-        if *version > policy.version {
-            return wait(format!("no host knows version {version} of `{kind}` yet"));
-        }
-        (envelope.attempt > policy.max_attempts).then(|| Outcome::Dead {
-            reason: format!("all {} attempts are spent", policy.max_attempts),
-        })
-    }
-
-    fn settle(&self, job: &TakenJob, outcome: Outcome) {
+    /// Has a job wait whose earlier attempt still runs here.
+    fn wait_for_earlier(&self, job: TakenJob) {
         self.finisher.commit(Finish {
-            lease: job.lease.clone(),
-            outcome,
+            lease: job.lease,
+            outcome: Outcome::Snooze {
+                delay: STILL_RUNNING_PAUSE,
+                reason: "an earlier attempt still runs".to_owned(),
+            },
             kept: None,
         });
     }
@@ -324,21 +325,12 @@ impl Fetcher {
                 if unsure.since.elapsed() > pool.lease {
                     self.unsure = None;
                 }
-                let unseen = jobs
-                    .iter()
-                    .filter(|job| seen.get(&job.lease.id) != Some(&job.lease.token));
-                let taken = unseen.filter_map(|job| self.accept_one(job, asked));
-                self.ahead.add(taken.collect());
+                let is_unseen = |job: &TakenJob| seen.get(&job.lease.id) != Some(&job.lease.token);
+                let unseen = jobs.into_iter().filter(is_unseen).collect();
+                self.ahead.add(self.hold(unseen, asked));
             }
             Err(error) => pool.failed("adopt", &error),
         }
-    }
-
-    /// Before the end: what a failed fetch may have leased is given back, as far as Redis
-    /// answers. Returns `false`.
-    async fn settle_doubt(&mut self) -> bool {
-        self.adopt_when_unsure().await;
-        false
     }
 
     /// Waits while no job may be taken.
@@ -350,23 +342,6 @@ impl Fetcher {
             () = pool.stop.cancelled() => {}
             _ = self.quiet.changed() => {}
             () = tokio::time::sleep(LONGEST_WAIT) => {}
-        }
-    }
-
-    /// Waits until a slot is free; a pool without any waits for one. What waits here for a slot is
-    /// looked at again soon.
-    async fn rest_full(&mut self) {
-        let pool = self.pool.clone();
-        let longest = if self.ahead.is_empty() {
-            LONGEST_WAIT
-        } else {
-            GATHERING
-        };
-        tokio::select! {
-            () = pool.stop.cancelled() => {}
-            () = pool.slots.fewer_than(pool.slots.all()) => {}
-            _ = self.quiet.changed() => {}
-            () = tokio::time::sleep(longest) => {}
         }
     }
 

@@ -26,8 +26,13 @@ const GATHERING: Duration = Duration::from_millis(1);
 /// The way to the task that commits; cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Finisher {
+    way: Arc<Way>,
+}
+
+#[derive(Debug)]
+struct Way {
     notes: mpsc::UnboundedSender<Note>,
-    inbox: Arc<Mutex<Option<Inbox>>>,
+    inbox: Mutex<Option<Inbox>>,
 }
 
 /// What the committing task takes over. With it goes the word that all is committed.
@@ -52,10 +57,11 @@ impl Finisher {
             notes,
             _ended: ended.drop_guard(),
         };
-        Self {
+        let way = Way {
             notes: sender,
-            inbox: Arc::new(Mutex::new(Some(inbox))),
-        }
+            inbox: Mutex::new(Some(inbox)),
+        };
+        Self { way: Arc::new(way) }
     }
 
     /// Hands a finish over; it is committed with the next group.
@@ -63,21 +69,22 @@ impl Finisher {
     /// The backlog is bounded by the slots: while nothing can be committed, nothing is fetched.
     pub(super) fn commit(&self, finish: Finish) {
         // Without a receiver the runtime is going down; the lease ends by itself.
-        let _gone = self.notes.send(Note::Finish(finish));
+        let _gone = self.way.notes.send(Note::Finish(finish));
     }
 
     /// Waits until everything handed over before is committed or given up.
     pub(super) async fn flush(&self) {
         let (done, flushed) = oneshot::channel();
-        if self.notes.send(Note::Flushed(done)).is_ok() {
+        if self.way.notes.send(Note::Flushed(done)).is_ok() {
             // An error means that the committing task ended: nothing is left to wait for.
             let _ended = flushed.await;
         }
     }
 
-    /// Starts the task that commits. It ends when every sender is gone and all is committed.
+    /// Starts the task that commits. It ends when every way in is gone and all is committed.
     pub(super) fn start(&self, pool: Arc<Pool>) -> JoinHandle<()> {
         let inbox = self
+            .way
             .inbox
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -112,7 +119,7 @@ async fn commit_all(mut inbox: Inbox, pool: &Pool) {
             // Nobody waits any more when the worker was dropped.
             let _gone = done.send(());
         }
-        if many > MANY {
+        if many > MANY && many < LARGEST_BATCH {
             tokio::time::sleep(GATHERING).await;
         }
     }
@@ -157,7 +164,7 @@ fn report_refused(batch: &[Finish], settled: &[bool], was_unsure: bool, pool: &P
         if !settled {
             warn!(
                 queue = %pool.queue,
-                job.id = finish.lease.id,
+                job.id = &*finish.lease.id,
                 "the outcome of a job was refused: its lease was lost, so it runs or ran elsewhere"
             );
         }

@@ -169,13 +169,13 @@ async fn renew(pool: &Pool, store: &Store, leases: &[Lease]) -> bool {
 fn take_in(pool: &Pool, lease: &Lease, renewed: Renewed, asked: Instant) {
     if renewed == Renewed::Lost {
         if pool.running.lose(lease) {
-            warn!(queue = %pool.queue, job.id = lease.id, "lost the lease of a running job; it is cancelled");
+            warn!(queue = %pool.queue, job.id = &*lease.id, "lost the lease of a running job; it is cancelled");
         }
         return;
     }
     pool.running.renewed(lease, asked);
     if renewed == Renewed::Stop && pool.running.stop(lease) {
-        info!(queue = %pool.queue, job.id = lease.id, "somebody cancelled a running job; it is told to stop");
+        info!(queue = %pool.queue, job.id = &*lease.id, "somebody cancelled a running job; it is told to stop");
     }
 }
 
@@ -187,7 +187,7 @@ fn give_up_on_old(pool: &Pool) {
         .max(Duration::from_millis(1));
     for lease in pool.running.older_than(too_old) {
         if pool.running.lose(&lease) {
-            warn!(queue = %pool.queue, job.id = lease.id, "could not renew the lease of a running job in time; it is cancelled");
+            warn!(queue = %pool.queue, job.id = &*lease.id, "could not renew the lease of a running job in time; it is cancelled");
         }
     }
 }

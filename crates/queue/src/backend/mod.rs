@@ -2,20 +2,24 @@
 //!
 //! Four parts share one [`Pool`]: the fetcher asks for as many jobs as there are free slots, for
 //! more where they are short, and waits when there are none; the acknowledging layer turns what a
-//! handler returns into a finish; the finisher commits finishes in groups; the [`Keeper`], on a
+//! handler returns into a finish, and a handler may let the next job have its [`Seat`]; the finisher commits finishes in groups; the [`Keeper`], on a
 //! thread of its own, renews what is leased. None of them ever reports an error to apalis, which
 //! would end the worker and drop its running jobs: they try again, and [`PoolHandle::status`] tells
 //! the supervisor.
 mod ack;
 mod ahead;
+mod asking;
 mod fetcher;
 mod finisher;
 mod keeper;
+mod linger;
 mod notes;
 mod pool;
 mod running;
+mod seat;
 mod slots;
 mod taken;
+mod waiting;
 
 use std::{
     convert::Infallible,
@@ -36,22 +40,24 @@ pub use ack::{Ack, AckLayer};
 pub use keeper::Keeper;
 pub use notes::Notes;
 pub use pool::{KnownKinds, PoolConfig, PoolHandle, PoolStatus};
+pub use seat::Seat;
 pub use taken::Taken;
 
-use self::{ahead::Ahead, finisher::Finisher, pool::Pool};
+use self::{ahead::Ahead, finisher::Finisher, linger::Linger, pool::Pool};
 use crate::Store;
 
 /// Feeds one apalis worker from one queue.
 ///
 /// It hands out at most as many jobs as the pool has slots, so a worker needs no concurrency
-/// limit of its own. Of short jobs it leases more, up to 1,000 that run within some 10 ms. Closing it (apalis does, after the last running job) gives back what was
-/// not started and commits every finish; dropping it without closing does the same in the
-/// background.
+/// limit of its own. Of short jobs it leases more, up to 1,000 that run within some 10 ms. Closing it
+/// (apalis does, after the last running job) gives back what was not started and commits every
+/// finish; dropping it without closing does the same in the background.
 pub struct Backend {
     config: PoolConfig,
     pool: Arc<Pool>,
     finisher: Finisher,
     started: Option<Started>,
+    linger: Linger,
     closing: Option<BoxFuture<'static, ()>>,
     _stops: DropGuard,
 }
@@ -76,6 +82,7 @@ impl Backend {
             pool,
             finisher,
             started: None,
+            linger: Linger::default(),
             closing: None,
         };
         (backend, handle)
@@ -83,7 +90,7 @@ impl Backend {
 
     fn start(&mut self) -> &mut Started {
         self.started.get_or_insert_with(|| {
-            let ahead = Ahead::new(self.pool.slots.clone());
+            let ahead = Ahead::new(Arc::clone(&self.pool));
             let fetching = fetcher::run(self.pool.clone(), self.finisher.clone(), ahead.clone());
             Started {
                 ahead,
@@ -112,8 +119,13 @@ impl apalis_core::backend::Backend for Backend {
         cx: &mut Context<'_>,
         _: &WorkerContext,
     ) -> Poll<Option<Result<Self::Task, Infallible>>> {
-        let job = ready!(self.start().ahead.poll_next(cx));
-        Poll::Ready(job.map(|taken| Ok(task(taken))))
+        let ahead = Arc::clone(&self.start().ahead);
+        ready!(self.linger.poll(&ahead, &self.pool.slots, cx));
+        let job = ahead.poll_next(cx);
+        if job.is_pending() {
+            self.linger.begin_again();
+        }
+        job.map(|job| job.map(|taken| Ok(task(taken))))
     }
 
     fn poll_close(

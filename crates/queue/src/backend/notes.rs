@@ -7,6 +7,8 @@ use std::{
     },
 };
 
+use tokio_util::sync::CancellationToken;
+
 use crate::{MOST_LINES, settle::cut, store::LONGEST_LINE_BYTES};
 
 /// Takes down what an attempt says; cheap to clone, all clones share it.
@@ -28,7 +30,12 @@ struct Shared {
 struct Said {
     progress: Option<String>,
     lines: VecDeque<String>,
+    /// Somebody cancelled the job.
     is_stopped: bool,
+    /// The job is to run no more: somebody cancelled it, or its lease is lost.
+    is_called_off: bool,
+    /// What is cancelled with that; there while the job runs.
+    cancelled: Option<Arc<CancellationToken>>,
 }
 
 impl Notes {
@@ -53,13 +60,35 @@ impl Notes {
         self.lock().is_stopped
     }
 
-    /// Notes that somebody cancelled the job.
+    /// Calls the attempt off because somebody cancelled the job.
     pub(super) fn stop(&self) {
         self.lock().is_stopped = true;
+        self.call_off();
+    }
+
+    /// Notes that the attempt begins, which stops with `cancelled`; `false`: it must not, the job was
+    /// called off while it waited.
+    pub(super) fn begin(&self, cancelled: &Arc<CancellationToken>) -> bool {
+        let mut said = self.lock();
+        if !said.is_called_off {
+            said.cancelled = Some(Arc::clone(cancelled));
+        }
+        !said.is_called_off
+    }
+
+    /// Stops the attempt, now or before it begins; one that has ended goes unharmed.
+    pub(super) fn call_off(&self) {
+        let mut said = self.lock();
+        said.is_called_off = true;
+        // Under the lock: once the attempt has ended, another may go by what it was cancelled by.
+        if let Some(cancelled) = said.cancelled.take() {
+            cancelled.cancel();
+        }
     }
 
     /// Notes that the attempt ended: its outcome is on the way to the store.
     pub(super) fn end(&self) {
+        self.lock().cancelled = None;
         self.shared.has_ended.store(true, Ordering::Release);
     }
 

@@ -175,6 +175,12 @@ impl Pool {
     }
 }
 
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pool").field(&self.worker).finish()
+    }
+}
+
 /// Steers a pool and tells how it is; outlives its worker.
 #[derive(Clone)]
 pub struct PoolHandle {

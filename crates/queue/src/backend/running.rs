@@ -6,7 +6,6 @@ use std::{
 };
 
 use tokio::sync::OwnedSemaphorePermit;
-use tokio_util::sync::CancellationToken;
 
 use super::Notes;
 use crate::{Lease, Progress};
@@ -14,13 +13,12 @@ use crate::{Lease, Progress};
 /// Holds every job of a pool from its fetch until its finish is committed.
 #[derive(Debug, Default)]
 pub(super) struct Running {
-    jobs: Mutex<HashMap<String, Held>>,
+    jobs: Mutex<HashMap<Arc<str>, Held>>,
 }
 
 #[derive(Debug)]
 struct Held {
     token: Arc<str>,
-    cancelled: CancellationToken,
     renewed: Instant,
     lost: bool,
     /// Somebody cancelled the job.
@@ -30,34 +28,38 @@ struct Held {
     place: Option<OwnedSemaphorePermit>,
 }
 
-impl Running {
-    /// Adds a job fetched by a call that was sent at `asked`; `None` when an earlier attempt
-    /// of it still runs here.
-    pub(super) fn add(
-        &self,
-        lease: &Lease,
-        asked: Instant,
-        notes: &Notes,
-    ) -> Option<CancellationToken> {
-        let mut jobs = self.lock();
-        if jobs
-            .get(&lease.id)
-            .is_some_and(|held| !held.notes.has_ended())
-        {
-            return None;
-        }
-        let cancelled = CancellationToken::new();
-        let held = Held {
+impl Held {
+    fn new(lease: &Lease, asked: Instant, notes: &Notes) -> Self {
+        Self {
             token: lease.token.clone(),
-            cancelled: cancelled.clone(),
             renewed: asked,
             lost: false,
             stopped: false,
             notes: notes.clone(),
             place: None,
+        }
+    }
+}
+
+impl Running {
+    /// Adds jobs fetched by a call that was sent at `asked`; returns the notes of each, `None` for
+    /// one of which an earlier attempt still runs here.
+    pub(super) fn add<'a>(
+        &self,
+        leases: impl Iterator<Item = &'a Lease>,
+        asked: Instant,
+    ) -> Vec<Option<Notes>> {
+        let mut jobs = self.lock();
+        let add = |lease: &Lease| {
+            let earlier = jobs.get(&lease.id);
+            if earlier.is_some_and(|held| !held.notes.has_ended()) {
+                return None;
+            }
+            let notes = Notes::default();
+            jobs.insert(lease.id.clone(), Held::new(lease, asked, &notes));
+            Some(notes)
         };
-        jobs.insert(lease.id.clone(), held);
-        Some(cancelled)
+        leases.map(add).collect()
     }
 
     /// Keeps the process's place for a suspect job until the outcome of this one is settled.
@@ -68,7 +70,7 @@ impl Running {
     }
 
     /// Lists every job whose finish is not settled, with the token of its lease.
-    pub(super) fn held(&self) -> HashMap<String, Arc<str>> {
+    pub(super) fn held(&self) -> HashMap<Arc<str>, Arc<str>> {
         let jobs = self.lock();
         let held = jobs.iter();
         held.map(|(id, held)| (id.clone(), held.token.clone()))
@@ -115,7 +117,7 @@ impl Running {
         let is_news = held.token == lease.token && !held.lost;
         if is_news {
             held.lost = true;
-            held.cancelled.cancel();
+            held.notes.call_off();
         }
         is_news
     }
@@ -123,7 +125,7 @@ impl Running {
     /// Cancels a job that keeps its lease: its outcome still counts.
     pub(super) fn cancel(&self, lease: &Lease) {
         if let Some(held) = self.lock().get(&lease.id) {
-            held.cancelled.cancel();
+            held.notes.call_off();
         }
     }
 
@@ -136,7 +138,6 @@ impl Running {
         };
         held.stopped = true;
         held.notes.stop();
-        held.cancelled.cancel();
         true
     }
 
@@ -172,7 +173,7 @@ impl Running {
         .collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Held>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Held>> {
         // Nothing that can panic runs under this lock.
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -180,6 +181,8 @@ impl Running {
 
 #[cfg(test)]
 mod tests {
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
 
     #[test]
@@ -189,9 +192,13 @@ mod tests {
             id: "1".into(),
             token: token.into(),
         };
-        let notes = Notes::default();
-        let add = |token: &str| running.add(&lease(token), Instant::now(), &notes);
-        let cancelled = add("a").unwrap();
+        let add = |token: &str| {
+            let leases = [lease(token)];
+            running.add(leases.iter(), Instant::now()).remove(0)
+        };
+        let cancelled = Arc::new(CancellationToken::new());
+        let notes = add("a").unwrap();
+        assert!(notes.begin(&cancelled));
         assert!(add("b").is_none());
         assert!(!running.lose(&lease("b")) && !cancelled.is_cancelled());
         assert!(running.lose(&lease("a")) && cancelled.is_cancelled());
@@ -207,5 +214,25 @@ mod tests {
         assert_eq!(&*running.held()["1"], "a");
         running.remove([&lease("a")].into_iter());
         assert!(running.held().is_empty());
+    }
+
+    #[test]
+    fn an_attempt_is_called_off_before_it_begins_and_not_after_it_ended() {
+        let running = Running::default();
+        let lease = |id: &str| Lease {
+            id: id.into(),
+            token: "a".into(),
+        };
+        let leases = ["waits", "ended"].map(lease);
+        let notes = running.add(leases.iter(), Instant::now());
+        let [Some(waits), Some(ended)] = &notes[..] else {
+            panic!("both are new");
+        };
+        let cancelled = Arc::new(CancellationToken::new());
+        assert!(ended.begin(&cancelled));
+        ended.end();
+        assert!(running.lose(&leases[0]) && running.lose(&leases[1]));
+        assert!(!waits.begin(&cancelled));
+        assert!(!cancelled.is_cancelled(), "it may be the next one's");
     }
 }

@@ -13,7 +13,8 @@ use tokio::sync::{Notify, watch};
 /// Counts the slots of a pool; their number may change while it runs.
 ///
 /// A job is held from its fetch to its end, and has a slot while it runs. Only the fetcher adds
-/// jobs and only the worker takes slots, so what either saw free stays free until it takes it.
+/// jobs and only the worker takes free slots, so what either saw free stays free until it takes it; a
+/// job that follows another takes over its slot.
 #[derive(Debug)]
 pub(super) struct Slots {
     all: AtomicUsize,
@@ -21,6 +22,8 @@ pub(super) struct Slots {
     held: AtomicUsize,
     /// Jobs that ran and ended, ever.
     ended: AtomicU64,
+    /// Jobs that took the slot of one that ended, ever.
+    followed: AtomicU64,
     /// No job is taken and none starts.
     quiet: watch::Sender<bool>,
     /// The fetcher waits until fewer jobs than this are held; 0: it does not.
@@ -37,6 +40,7 @@ impl Slots {
             used: AtomicUsize::new(0),
             held: AtomicUsize::new(0),
             ended: AtomicU64::new(0),
+            followed: AtomicU64::new(0),
             quiet: watch::Sender::new(false),
             wanted: AtomicUsize::new(0),
             changed: Notify::new(),
@@ -60,9 +64,18 @@ impl Slots {
         self.ended.load(SeqCst)
     }
 
+    pub(super) fn followed(&self) -> u64 {
+        self.followed.load(SeqCst)
+    }
+
     /// Says whether a job may start.
     pub(super) fn are_free(&self) -> bool {
         self.used() < self.all() && !self.is_quiet()
+    }
+
+    /// Says whether a job may start in the slot of one that ended.
+    pub(super) fn may_go_on(&self) -> bool {
+        self.used() <= self.all() && !self.is_quiet()
     }
 
     pub(super) fn is_quiet(&self) -> bool {
@@ -137,6 +150,16 @@ impl Slot {
     pub(super) fn take(&mut self) {
         self.is_taken = true;
         self.slots.used.fetch_add(1, SeqCst);
+    }
+
+    /// Takes the slot of a job that ended.
+    pub(super) fn take_over(&mut self, other: &mut Self) {
+        if !std::mem::take(&mut other.is_taken) {
+            return self.take();
+        }
+        self.is_taken = true;
+        self.slots.ended.fetch_add(1, SeqCst);
+        self.slots.followed.fetch_add(1, SeqCst);
     }
 
     pub(super) fn is_taken(&self) -> bool {

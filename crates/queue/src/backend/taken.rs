@@ -6,7 +6,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Notes, finisher::Finisher, slots::Slot};
+use super::{Notes, Seat, finisher::Finisher, slots::Slot};
 use crate::{Envelope, Finish, Kept, Lease, Outcome, Record, WorkerId};
 
 /// A job that a worker is to run: what apalis hands to the handler.
@@ -19,24 +19,18 @@ pub struct Taken {
     pub envelope: Arc<Envelope>,
     /// The hold on it.
     pub lease: Lease,
-    /// Cancelled when the lease is lost: somebody else may run the job now, and the outcome of
-    /// this attempt will be refused. Cancelled as well when somebody cancelled the job: then an
-    /// outcome other than done ends it.
-    pub cancelled: CancellationToken,
     /// Where the attempt says how far it is.
     pub notes: Notes,
-    pub(super) ticket: Option<Ticket>,
+    /// Where it runs.
+    pub seat: Seat,
 }
 
 impl Taken {
-    /// Takes a slot: the job runs from now on.
-    pub(super) fn start(&mut self) {
-        if let Some(ticket) = &mut self.ticket {
-            ticket.slot.take();
-            if let Some(keeping) = &mut ticket.keeping {
-                keeping.since = Instant::now();
-            }
-        }
+    /// Returns what is cancelled when the lease is lost: somebody else may run the job now, and the
+    /// outcome of this attempt will be refused. Cancelled as well when somebody cancelled the job:
+    /// then an outcome other than done ends it.
+    pub fn cancelled(&self) -> &CancellationToken {
+        self.seat.cancelled()
     }
 
     /// Makes a text that no other attempt has: the token and the id.
@@ -50,12 +44,11 @@ impl Taken {
 #[derive(Debug)]
 pub(super) struct Ticket {
     pub(super) lease: Option<Lease>,
+    pub(super) attempt: u32,
     pub(super) notes: Notes,
     pub(super) finisher: Finisher,
     /// Freed with the ticket.
     pub(super) slot: Slot,
-    /// Its job's code runs in this very moment.
-    pub(super) is_at_work: bool,
     /// What is kept of the attempt; `None`: nothing.
     pub(super) keeping: Option<Keeping>,
 }
@@ -87,7 +80,8 @@ impl Ticket {
         self.commit(outcome);
     }
 
-    fn commit(&mut self, outcome: Outcome) {
+    /// Says what became of the job, once; its slot stays taken.
+    pub(super) fn commit(&mut self, outcome: Outcome) {
         if let Some(lease) = self.lease.take() {
             self.notes.end();
             // There is nothing to say of an attempt that did not begin.
@@ -103,17 +97,6 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let outcome = if self.is_at_work && std::thread::panicking() {
-            // The supervisor catches panics of jobs. One that came through is a defect around
-            // the job; it counts, so that it cannot go on for ever. The jobs beside it are dropped
-            // by the same panic and go back at once.
-            Outcome::Retry {
-                delay: crate::REFUSED_PAUSE,
-                error: "the worker panicked".to_owned(),
-            }
-        } else {
-            Outcome::GiveBack
-        };
-        self.commit(outcome);
+        self.commit(Outcome::GiveBack);
     }
 }

@@ -185,7 +185,7 @@ impl QueueState {
         for note in notes {
             let is_held = self.is_held(&note.lease);
             held.push(is_held);
-            if let Some(job) = self.jobs.get_mut(&note.lease.id).filter(|_| is_held) {
+            if let Some(job) = self.jobs.get_mut(&*note.lease.id).filter(|_| is_held) {
                 cut(&note.text, LONGEST_LINE_BYTES).clone_into(&mut job.progress);
             }
         }

@@ -46,9 +46,9 @@ impl QueueState {
             outcome,
             kept: keep,
         } = finish;
-        let id = &lease.id;
+        let id = &*lease.id;
         self.unlease(id);
-        groups.let_out += self.release(std::slice::from_ref(id), now_ms);
+        groups.let_out += self.release(&[id.to_owned()], now_ms);
         if let Some(keep) = keep.as_ref().filter(|keep| !keep.keep_for.is_zero()) {
             let record = Record {
                 at_ms: now_ms,
@@ -61,10 +61,10 @@ impl QueueState {
         match (outcome, stop) {
             (Outcome::Done(_), _) => {
                 self.totals.done_total += 1;
-                groups.done.push(id.clone());
+                groups.done.push(id.to_owned());
             }
             (_, Some(note)) => self.end_cancelled(id, &note, now_ms),
-            (Outcome::GiveBack, None) => groups.front.push(id.clone()),
+            (Outcome::GiveBack, None) => groups.front.push(id.to_owned()),
             (Outcome::Retry { delay, error }, None) => {
                 self.totals.retries_total += 1;
                 self.fail(id, error);

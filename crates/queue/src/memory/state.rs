@@ -270,7 +270,7 @@ impl QueueState {
     }
 
     pub(super) fn is_held(&self, lease: &Lease) -> bool {
-        let job = self.jobs.get(&lease.id);
+        let job = self.jobs.get(&*lease.id);
         job.and_then(|job| job.lease.as_ref())
             .is_some_and(|token| *token == lease.token)
     }
@@ -282,7 +282,7 @@ impl QueueState {
                 return Renewed::Lost;
             }
             self.leases.renew(&lease.token, now_ms + lease_ms);
-            match self.jobs.get(&lease.id) {
+            match self.jobs.get(&*lease.id) {
                 Some(Job { stop: Some(_), .. }) => Renewed::Stop,
                 _ => Renewed::Held,
             }
@@ -311,7 +311,7 @@ impl Job {
     pub(super) fn taken(&self, id: String) -> TakenJob {
         TakenJob {
             lease: Lease {
-                id,
+                id: id.into(),
                 token: self.lease.clone().unwrap_or_default(),
             },
             envelope: self.envelope.as_bytes().to_vec(),

@@ -39,7 +39,7 @@ fn add_group(call: &mut ScriptInvocation<'_>, batch: &[Finish], group: &[usize])
     let kept_ms = kept_ms(first);
     call.arg(&*first.lease.token).arg(kept_ms).arg(group.len());
     for finish in group.iter().map(|n| &batch[*n]) {
-        call.arg(&finish.lease.id);
+        call.arg(&*finish.lease.id);
         if kept_ms > 0 {
             call.arg(written(finish));
         }
@@ -71,7 +71,7 @@ pub(super) fn settled(order: &[usize], refused: &[usize]) -> Vec<bool> {
 /// Adds all that can be said of one job.
 fn add(call: &mut ScriptInvocation<'_>, finish: &Finish) {
     let (verb, delay, text) = spelled(&finish.outcome);
-    call.arg(&finish.lease.id)
+    call.arg(&*finish.lease.id)
         .arg(&*finish.lease.token)
         .arg(verb)
         .arg(ms(delay))

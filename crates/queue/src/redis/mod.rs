@@ -89,7 +89,7 @@ impl RedisStore {
         let mut jobs = Vec::with_capacity(taken.len() / 2);
         while !taken.is_empty() {
             let lease = Lease {
-                id: taken.text()?,
+                id: taken.text()?.into(),
                 token: Arc::clone(&token),
             };
             jobs.push(taken.first_attempt(lease)?);
@@ -123,7 +123,7 @@ impl RedisStore {
                 Answer::of("adopt", self.redis.at(queue).script("adopt", &call).await?);
             cursor = answer.text()?;
             while !answer.is_empty() {
-                let (id, token) = (answer.text()?, answer.text()?.into());
+                let (id, token) = (answer.text()?.into(), answer.text()?.into());
                 jobs.push(answer.taken(Lease { id, token })?);
             }
             if cursor == "0" {
@@ -143,7 +143,7 @@ impl RedisStore {
             let mut call = Verb::Renew.on(queue);
             call.arg(ms(lease));
             for lease in batch {
-                call.arg(&lease.id).arg(&*lease.token);
+                call.arg(&*lease.id).arg(&*lease.token);
             }
             let answers: Vec<u8> = self.redis.at(queue).script("renew", &call).await?;
             held.extend(answers.into_iter().map(|answer| match answer {

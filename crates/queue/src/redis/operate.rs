@@ -213,7 +213,7 @@ impl RedisStore {
         for batch in notes.chunks(LARGEST_BATCH) {
             let mut call = Verb::Note.on(queue);
             for note in batch {
-                call.arg(&note.lease.id)
+                call.arg(&*note.lease.id)
                     .arg(&*note.lease.token)
                     .arg(cut(&note.text, LONGEST_LINE_BYTES));
             }

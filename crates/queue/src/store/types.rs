@@ -137,7 +137,7 @@ impl TakenJob {
     /// A text that says why it is no envelope.
     pub fn read(&self) -> Result<Envelope, String> {
         let mut envelope = Envelope::read(&self.envelope)?;
-        envelope.id.clone_from(&self.lease.id);
+        self.lease.id.as_ref().clone_into(&mut envelope.id);
         envelope.attempt = self.attempt;
         envelope.crashes = self.crashes;
         Ok(envelope)
@@ -148,7 +148,7 @@ impl TakenJob {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
     /// The job's id.
-    pub id: String,
+    pub id: Arc<str>,
     /// Differs each time the job is taken; a finish with an older one is refused. Jobs that were
     /// taken together share it.
     pub token: Arc<str>,

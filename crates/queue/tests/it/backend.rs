@@ -91,7 +91,7 @@ async fn stopping_gives_back_what_was_cancelled_without_spending_an_attempt() {
     let desk = Desk::in_redis().await;
     desk.put(0..10).await;
     let worker = desk.work(4, LONG_LEASE, |taken| async move {
-        taken.cancelled.cancelled().await;
+        taken.cancelled().cancelled().await;
         Outcome::GiveBack
     });
     desk.wait_for_counts([6, 0, 4, 0]).await;
@@ -101,7 +101,7 @@ async fn stopping_gives_back_what_was_cancelled_without_spending_an_attempt() {
     assert_eq!(desk.counts().await, [10, 0, 0, 0]);
     let again = desk.take(10).await;
     assert!(again.iter().all(|job| job.attempt == 1 && job.crashes == 0));
-    let first: Vec<_> = again[..4].iter().map(|job| job.lease.id.as_str()).collect();
+    let first: Vec<_> = again[..4].iter().map(|job| &*job.lease.id).collect();
     assert!(
         first.iter().all(|id| ["0", "1", "2", "3"].contains(id)),
         "{first:?}"
@@ -357,7 +357,7 @@ async fn a_job_whose_lease_cannot_be_renewed_is_cancelled_before_another_may_tak
     let worker = desk.work(1, lease, move |taken| {
         let note = note.clone();
         async move {
-            taken.cancelled.cancelled().await;
+            taken.cancelled().cancelled().await;
             note.notify_one();
             Outcome::GiveBack
         }

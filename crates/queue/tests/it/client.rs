@@ -186,7 +186,7 @@ async fn the_script_enqueues_for_a_program_in_another_language() {
     let answer: Vec<String> = redis.command("enqueue", &call).await.unwrap();
     assert_eq!(answer, ["", "", "high"]);
     let taken = desk.take(9).await;
-    let ids: Vec<_> = taken.iter().map(|job| job.lease.id.as_str()).collect();
+    let ids: Vec<_> = taken.iter().map(|job| &*job.lease.id).collect();
     assert_eq!(ids, ["high", "low"]);
     assert_eq!(taken[0].read().unwrap().payload.get(), "3", "replaced");
 }

@@ -203,7 +203,7 @@ async fn three_crashes_kill_a_job(desk: Desk) {
     for crashes in 0..3 {
         let taken = wait_for("the poison", SOON, async || {
             let taken = desk.fetch(1, SHORT_LEASE).await.jobs.pop()?;
-            if taken.lease.id == "good" {
+            if &*taken.lease.id == "good" {
                 desk.finish(&[taken.lease], done()).await;
                 return None;
             }
@@ -256,7 +256,7 @@ async fn jobs_that_may_crash_no_more_come_as_few_as_asked_for(desk: Desk) {
         desk.put(["good"]).await;
         let beside = desk.fetch_with(3, LONG_LEASE, 0).await.jobs;
         assert_eq!(beside.len(), 1);
-        assert_eq!(beside[0].lease.id, "good", "others are not held up");
+        assert_eq!(&*beside[0].lease.id, "good", "others are not held up");
         assert_eq!(desk.counts().await, [0, left, 2, 0], "none is lost");
         let ended = [beside[0].lease.clone(), taken.lease];
         assert_eq!(desk.finish(&ended, done()).await, [true, true]);

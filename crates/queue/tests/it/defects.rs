@@ -109,7 +109,7 @@ async fn the_finish_of_a_zombie_is_refused_and_its_job_cancelled() {
     let worker = desk.work(1, SHORT_LEASE, move |taken| {
         let note = note.clone();
         async move {
-            taken.cancelled.cancelled().await;
+            taken.cancelled().cancelled().await;
             note.notify_one();
             done()
         }

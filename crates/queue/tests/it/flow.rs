@@ -131,11 +131,7 @@ async fn no_more_than_the_limit_run_and_others_pass(desk: Desk) {
     }])
     .await;
     let fetched = desk.fetch(9, LONG_LEASE).await;
-    let ids: Vec<_> = fetched
-        .jobs
-        .iter()
-        .map(|job| job.lease.id.as_str())
-        .collect();
+    let ids: Vec<_> = fetched.jobs.iter().map(|job| &*job.lease.id).collect();
     assert_eq!(ids, ["0", "1", "other"]);
     assert!(
         fetched.wait > Duration::from_secs(1),
@@ -195,7 +191,7 @@ async fn places_of_a_lost_worker_are_freed(desk: Desk) {
     let next = desk.next(lease).await;
     assert_eq!(next.crashes, 1, "the lost one is first again");
     desk.finish(&[next.lease], done()).await;
-    assert_eq!(desk.next(LONG_LEASE).await.lease.id, "2");
+    assert_eq!(&*desk.next(LONG_LEASE).await.lease.id, "2");
 }
 
 async fn a_limit_that_changes_holds_at_once(desk: Desk) {
@@ -258,7 +254,7 @@ async fn a_rate_lets_a_burst_start_and_then_one_after_the_other(desk: Desk) {
         burst.wait
     );
     for n in 3..6 {
-        assert_eq!(desk.next(LONG_LEASE).await.lease.id, n.to_string());
+        assert_eq!(&*desk.next(LONG_LEASE).await.lease.id, n.to_string());
         // One each 200 ms; times are kept in whole milliseconds.
         let least = Duration::from_millis(200 * (n - 2) - 5);
         assert!(
@@ -283,7 +279,7 @@ async fn a_job_held_back_twice_runs_when_both_let_it(desk: Desk) {
     let started = Instant::now();
     for n in 0..4 {
         let next = desk.next(LONG_LEASE).await;
-        assert_eq!(next.lease.id, n.to_string());
+        assert_eq!(&*next.lease.id, n.to_string());
         assert!(desk.take(9).await.is_empty(), "one at a time");
         desk.finish(&[next.lease], done()).await;
     }
@@ -447,7 +443,7 @@ async fn many_causes_in_a_row_make_one_job(desk: Desk) {
     );
     assert!(!put("d", 10).await);
     assert!(due_ms().await < first_ms, "the last word counts");
-    assert_eq!(desk.next(LONG_LEASE).await.lease.id, "a");
+    assert_eq!(&*desk.next(LONG_LEASE).await.lease.id, "a");
 }
 
 async fn a_suspect_that_is_held_up_gives_its_place_away(desk: Desk) {
@@ -466,6 +462,6 @@ async fn a_suspect_that_is_held_up_gives_its_place_away(desk: Desk) {
         (fetched.recovered > 0).then_some(fetched)
     })
     .await;
-    let ids: Vec<_> = fetched.jobs.iter().map(|job| &job.lease.id).collect();
+    let ids: Vec<_> = fetched.jobs.iter().map(|job| &*job.lease.id).collect();
     assert_eq!(ids, ["b"], "at once, and not a second later");
 }

@@ -37,7 +37,7 @@ async fn a_lease_that_ends_gives_the_job_to_another_worker(desk: Desk) {
     other.take(1).await;
     let again = other.next(SHORT_LEASE).await;
     assert_eq!(
-        (again.lease.id.as_str(), again.attempt, again.crashes),
+        (&*again.lease.id, again.attempt, again.crashes),
         ("1", 2, 1)
     );
     assert_eq!(desk.finish(&leases(&zombie), done()).await, [false]);
@@ -48,7 +48,7 @@ async fn a_renewed_lease_does_not_end(desk: Desk) {
     desk.put(["1"]).await;
     let held = leases(&desk.fetch(1, SHORT_LEASE).await.jobs);
     let lost = Lease {
-        id: "gone".to_owned(),
+        id: "gone".into(),
         token: "x".into(),
     };
     let both = [held[0].clone(), lost];
@@ -136,7 +136,10 @@ async fn jobs_of_a_large_lease_come_back_a_hundred_at_a_time(desk: Desk) {
     })
     .await;
     assert_eq!((first.recovered, first.jobs.len()), (100, 1));
-    assert_eq!(first.jobs[0].lease.id, "1000", "in the order of their ids");
+    assert_eq!(
+        &*first.jobs[0].lease.id, "1000",
+        "in the order of their ids"
+    );
     let second = desk.fetch(1_000, LONG_LEASE).await;
     assert_eq!((second.recovered, second.jobs.len()), (50, 149));
     assert!(second.jobs.iter().all(|job| job.crashes == 1));

@@ -111,7 +111,7 @@ impl Model {
     pub(crate) fn fetched(&mut self, worker: usize, most: usize, taken: &[TakenJob]) {
         assert!(taken.len() <= most);
         for job in taken {
-            let id = &job.lease.id;
+            let id = &*job.lease.id;
             let known = self
                 .jobs
                 .get(id)
@@ -130,7 +130,7 @@ impl Model {
         }
         self.check_order(most, taken);
         for job in taken {
-            if let Some(known) = self.jobs.get_mut(&job.lease.id) {
+            if let Some(known) = self.jobs.get_mut(&*job.lease.id) {
                 let token = job.lease.token.clone();
                 known.place = Place::Held { worker, token };
             }
@@ -144,7 +144,7 @@ impl Model {
 
     /// No free job is passed by one of lower priority, none waits while there are idle hands.
     fn check_order(&self, most: usize, taken: &[TakenJob]) {
-        let is_taken = |id: &String| taken.iter().any(|job| job.lease.id == *id);
+        let is_taken = |id: &String| taken.iter().any(|job| *job.lease.id == **id);
         let is_left = |(id, job): &(&String, &Job)| {
             job.kind == "free" && job.place == Place::Waiting && self.may_run(job) && !is_taken(id)
         };
@@ -154,7 +154,7 @@ impl Model {
             .filter(is_left)
             .map(|(_, job)| job.priority)
             .max();
-        let free = taken.iter().filter_map(|job| self.jobs.get(&job.lease.id));
+        let free = taken.iter().filter_map(|job| self.jobs.get(&*job.lease.id));
         let lowest = free
             .filter(|job| job.kind == "free")
             .map(|job| job.priority)
@@ -182,7 +182,7 @@ impl Model {
     /// Every worker's process ends.
     pub(crate) fn orphaned(&mut self, ids: &[TakenJob]) {
         for job in ids {
-            if let Some(known) = self.jobs.get_mut(&job.lease.id) {
+            if let Some(known) = self.jobs.get_mut(&*job.lease.id) {
                 known.place = Place::Orphaned;
             }
         }

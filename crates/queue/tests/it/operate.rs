@@ -425,7 +425,7 @@ async fn a_running_job_is_told_to_stop_within_a_second() {
             async move {
                 taken.notes.line("waiting");
                 taken.notes.progress("1 of 2");
-                taken.cancelled.cancelled().await;
+                taken.cancelled().cancelled().await;
                 assert!(taken.notes.is_cancelled(), "not for a lost lease");
                 note.notify_one();
                 Outcome::GiveBack

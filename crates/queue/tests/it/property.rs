@@ -192,7 +192,7 @@ impl Run {
             let adopted: BTreeSet<_> = adopted
                 .unwrap()
                 .into_iter()
-                .map(|job| job.lease.id)
+                .map(|job| job.lease.id.to_string())
                 .collect();
             assert_eq!(
                 adopted,
@@ -233,7 +233,7 @@ impl Run {
             .iter()
             .filter_map(|(id, job)| match &job.place {
                 Place::Held { token, .. } => Some(Lease {
-                    id: id.clone(),
+                    id: id.as_str().into(),
                     token: token.clone(),
                 }),
                 _ => None,

@@ -104,7 +104,9 @@ impl Desk {
 
     pub(crate) async fn take_ids(&self, most: usize) -> Vec<String> {
         let jobs = self.take(most).await;
-        jobs.into_iter().map(|job| job.lease.id).collect()
+        jobs.into_iter()
+            .map(|job| job.lease.id.to_string())
+            .collect()
     }
 
     /// Settles jobs one way; returns which were.

@@ -193,7 +193,7 @@ async fn counters_and_notes_that_were_written_by_hand_stop_no_queue() {
     let back = wait_for("the first job", SOON, async || {
         desk.fetch(1, crate::support::LONG_LEASE).await.jobs.pop()
     });
-    assert_eq!(back.await.lease.id, "1");
+    assert_eq!(&*back.await.lease.id, "1");
     assert_eq!(
         desk.counts().await,
         [0, 0, 1, 0],

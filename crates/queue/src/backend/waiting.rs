@@ -1,0 +1,101 @@
+//! A job that was fetched and waits for a slot; its envelope is read when it gets one, by whoever
+//! is to run it.
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tracing::warn;
+
+use super::{
+    Taken,
+    pool::Pool,
+    seat::Seat,
+    slots::Slot,
+    taken::{Keeping, Ticket},
+};
+use crate::{Envelope, Outcome, TakenJob};
+
+/// How long a job of an unknown kind or a newer version waits for another host.
+const UNKNOWN_PAUSE: Duration = Duration::from_secs(30);
+
+/// A job and the duty to say what becomes of it. Dropping it gives the job back.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    /// When it came.
+    pub(super) since: Instant,
+    pub(super) job: TakenJob,
+    pub(super) ticket: Ticket,
+}
+
+impl Waiting {
+    /// Lets the job have a seat; `start` gives it a slot. `None`: it is given back.
+    pub(super) fn begin(
+        mut self,
+        pool: &Pool,
+        envelope: Envelope,
+        seat: Seat,
+        start: impl FnOnce(&mut Slot),
+    ) -> Option<Box<Taken>> {
+        // One that lost its lease, or was cancelled, while it waited goes back and does not run.
+        if !self.ticket.notes.begin(seat.cancelled()) {
+            return None;
+        }
+        start(&mut self.ticket.slot);
+        self.ticket.keeping = keeping(pool, &envelope);
+        let notes = self.ticket.notes.clone();
+        seat.take(self.ticket);
+        Some(Box::new(Taken {
+            envelope: Arc::new(envelope),
+            lease: self.job.lease,
+            notes,
+            seat,
+        }))
+    }
+
+    /// Reads the envelope; a job that cannot be run here is settled.
+    pub(super) fn read(self, pool: &Pool) -> Option<(Self, Envelope)> {
+        let read = self.job.read().map_err(|reason| {
+            warn!(queue = %pool.queue, job.id = &*self.job.lease.id, "a job is dead: {reason}");
+            Outcome::Dead { reason }
+        });
+        match read.and_then(|envelope| decide(pool, &envelope).map_or(Ok(envelope), Err)) {
+            Ok(envelope) => Some((self, envelope)),
+            Err(outcome) => {
+                self.ticket.settle(outcome);
+                None
+            }
+        }
+    }
+}
+
+/// Says what becomes of a job that must not be run here; `None`: run it.
+fn decide(pool: &Pool, envelope: &Envelope) -> Option<Outcome> {
+    let Envelope { kind, version, .. } = envelope;
+    let wait = |reason| {
+        Some(Outcome::Snooze {
+            delay: UNKNOWN_PAUSE,
+            reason,
+        })
+    };
+    let Some(policy) = pool.kinds.get(kind) else {
+        return wait(format!("no host knows `{kind}` yet"));
+    };
+    if *version > policy.version {
+        return wait(format!("no host knows version {version} of `{kind}` yet"));
+    }
+    (envelope.attempt > policy.max_attempts).then(|| Outcome::Dead {
+        reason: format!("all {} attempts are spent", policy.max_attempts),
+    })
+}
+
+/// What is needed to keep a record of the attempt that starts now; `None`: none is kept.
+fn keeping(pool: &Pool, envelope: &Envelope) -> Option<Keeping> {
+    let keep_for = pool.kinds.get(&envelope.kind)?.keep_for;
+    (!keep_for.is_zero()).then(|| Keeping {
+        worker: pool.worker.clone(),
+        attempt: envelope.attempt,
+        since: Instant::now(),
+        keep_for,
+    })
+}
