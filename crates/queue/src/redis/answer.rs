@@ -1,4 +1,6 @@
 //! Reading what a script answered, one value after the other.
+use std::sync::Arc;
+
 use redis::{FromRedisValue, Value};
 
 use crate::{Lease, QueueError, State, TakenJob};
@@ -26,6 +28,26 @@ impl Answer {
     /// Reads a list, as an answer of its own.
     pub(super) fn list(&mut self) -> Result<Self, QueueError> {
         Ok(Self::of(self.verb, self.next("a list")?))
+    }
+
+    /// Reads ids: a list of them, or one text with spaces between.
+    pub(super) fn ids(&mut self) -> Result<Vec<Arc<str>>, QueueError> {
+        match self.values.next() {
+            Some(Value::BulkString(ids)) => {
+                let ids =
+                    String::from_utf8(ids).map_err(|_| self.broken("ids that are no text"))?;
+                Ok(ids.split_ascii_whitespace().map(Arc::from).collect())
+            }
+            Some(Value::Array(ids)) => {
+                let mut ids = Self::of(self.verb, ids);
+                let mut read = Vec::with_capacity(ids.len());
+                while !ids.is_empty() {
+                    read.push(ids.text()?.into());
+                }
+                Ok(read)
+            }
+            _ => Err(self.broken("something else than ids")),
+        }
     }
 
     pub(super) fn number(&mut self) -> Result<u64, QueueError> {
@@ -80,7 +102,7 @@ impl Answer {
             .ok_or_else(|| self.broken(&format!("something else than {expected}")))
     }
 
-    fn broken(&self, reason: &str) -> QueueError {
+    pub(super) fn broken(&self, reason: &str) -> QueueError {
         QueueError::Answer {
             verb: self.verb,
             reason: reason.to_owned(),

@@ -13,6 +13,7 @@ use crate::{Finish, Kept, Outcome, Queue, settle::kept};
 pub(super) fn call(queue: &Queue, batch: &[Finish]) -> (ScriptInvocation<'static>, Vec<usize>) {
     let (mut order, rest): (Vec<_>, Vec<_>) =
         (0..batch.len()).partition(|n| matches!(batch[*n].outcome, Outcome::Done(_)));
+    order.sort_by(|one, next| batch[*one].lease.token.cmp(&batch[*next].lease.token));
     let groups: Vec<_> = order
         .chunk_by(|one, next| are_alike(&batch[*one], &batch[*next]))
         .collect();

@@ -85,14 +85,14 @@ impl RedisStore {
         let mut answer = Answer::of("fetch", self.redis.at(queue).script("fetch", &call).await?);
         let wait = Duration::from_millis(answer.number()?);
         let (recovered, buried) = (answer.number()?, answer.number()?);
-        let (mut again, mut taken) = (answer.list()?, answer.list()?);
-        let mut jobs = Vec::with_capacity(taken.len() / 2);
-        while !taken.is_empty() {
-            let lease = Lease {
-                id: taken.text()?.into(),
-                token: Arc::clone(&token),
-            };
-            jobs.push(taken.first_attempt(lease)?);
+        let (mut again, ids, mut taken) = (answer.list()?, answer.ids()?, answer.list()?);
+        if ids.len() != taken.len() {
+            return Err(taken.broken("not as many jobs as ids"));
+        }
+        let mut jobs = Vec::with_capacity(ids.len());
+        for id in ids {
+            let token = Arc::clone(&token);
+            jobs.push(taken.first_attempt(Lease { id, token })?);
         }
         while !again.is_empty() {
             let (place, attempt, crashes) = (again.count()?, again.count()?, again.count()?);

@@ -25,7 +25,45 @@ on_every_store!(
     a_refused_finish_leaves_no_record,
     leased_jobs_are_found_and_adopted_page_by_page,
     a_renewed_lease_keeps_its_place_under_a_limit,
+    finishes_of_several_leases_are_told_in_any_order,
+    ids_with_blanks_keep_their_own_jobs,
 );
+
+/// Jobs of calls that were under way together end in no order.
+async fn finishes_of_several_leases_are_told_in_any_order(desk: Desk) {
+    desk.put((0..6).map(|n| n.to_string())).await;
+    let (one, other) = (desk.take(3).await, desk.take(3).await);
+    let mixed: Vec<_> = one.iter().zip(&other).flat_map(|(a, b)| [a, b]).collect();
+    let mut mixed: Vec<_> = mixed.into_iter().map(|job| job.lease.clone()).collect();
+    assert_eq!(desk.finish(&[mixed[3].clone()], done()).await, [true]);
+    mixed.push(Lease {
+        id: "never".into(),
+        token: one[0].lease.token.clone(),
+    });
+    let settled = desk.finish(&mixed, done()).await;
+    assert_eq!(settled, [true, true, true, false, true, true, false]);
+    assert_eq!(desk.counts().await, [0, 0, 0, 0]);
+}
+
+/// A blank is part of an id, wherever it is, and no other job is taken for its own.
+async fn ids_with_blanks_keep_their_own_jobs(desk: Desk) {
+    let ids = [" ", " x", "abc", "x ", "a b", "x"];
+    for most in [1, 6] {
+        desk.put(ids).await;
+        let mut seen = Vec::new();
+        while seen.len() < ids.len() {
+            let taken = desk.take(most).await;
+            for job in &taken {
+                let envelope: serde_json::Value = serde_json::from_slice(&job.envelope).unwrap();
+                assert_eq!(envelope["id"], *job.lease.id);
+                seen.push(job.lease.id.to_string());
+            }
+            let settled = desk.finish(&leases(&taken), done()).await;
+            assert!(!settled.is_empty() && settled.iter().all(|settled| *settled));
+        }
+        assert_eq!(seen, ids);
+    }
+}
 
 async fn a_lease_that_ends_gives_the_job_to_another_worker(desk: Desk) {
     desk.put(["1", "2"]).await;

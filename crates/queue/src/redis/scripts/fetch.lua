@@ -1,8 +1,9 @@
 -- ARGV: worker, token, how many (at most 1,000), lease in ms, how many of them may be suspect; then
 -- six for each kind that has rules: kind, most that run at once (0: any), by what, most that start
 -- (0: any), in how many ms, by what. Answers: ms until it is worth looking again (0: at once), jobs
--- recovered, jobs buried, and two lists: of those that ran before, which of the jobs it is, counted
--- from 0, attempt, crashes; of each job that is now leased under the token, id and envelope.
+-- recovered, jobs buried; of those that ran before, which of the jobs it is, counted from 0,
+-- attempt, crashes; of the jobs that are now leased under the token, the ids, and the envelopes. Ids
+-- that are all plain come as one text with spaces between: a value less for each job.
 local worker, token = ARGV[1], ARGV[2]
 local wanted, lease_ms, suspects = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local hold = note_call(lease_ms)
@@ -212,7 +213,8 @@ local wait, ends = 0, now + lease_ms
 -- Redis writes a number that it is given with much ado: what goes into each job is written once.
 local ends_text = string.format('%.0f', ends)
 -- What is answered of the jobs that ran before, and of all.
-local again, jobs, taken_all = {}, {}, 0
+local again, all_ids, jobs, taken_all = {}, {}, {}, 0
+local all_plain = true
 local LARGEST_ANSWER, bytes = 4194304, 0
 
 -- A job whose id nobody could say again is dead under another one.
@@ -268,18 +270,18 @@ local function lease(ids)
   if guarded and not may_run then may_run = make_guard() end
   local envelopes = call('HMGET', JOBS, unpack(ids))
   local attempts, crashes = numbers(ATTEMPTS, ids), numbers(CRASHES, ids)
+  local is_plain = are_plain(ids)
+  all_plain = all_plain and is_plain
   -- Thousands a second: most need no second look.
-  local is_plain = not may_run and #attempts + #crashes == 0 and are_plain(ids)
+  local is_first = is_plain and not may_run and #attempts + #crashes == 0
   local taken, n = {}, 0
   for at, id in ipairs(ids) do
     -- An id without a job was removed by hand.
     local envelope = envelopes[at]
-    if envelope and (is_plain and is_sayable(id, true)
+    if envelope and (is_first and #id > 0 and #id <= LONGEST_ID
       or is_taken(id, envelope, attempts[at], crashes[at])) then
-      n = n + 1
-      taken[n] = id
-      jobs[2 * taken_all + 1], jobs[2 * taken_all + 2] = id, envelope
-      taken_all = taken_all + 1
+      n, taken_all = n + 1, taken_all + 1
+      taken[n], all_ids[taken_all], jobs[taken_all] = id, id, envelope
       bytes = bytes + #envelope
     end
   end
@@ -332,4 +334,5 @@ else
   call('ZREM', IDLE, worker)
   if #due + recovered > 0 then wake(waiting()) end
 end
-return { wait, recovered, buried, again, jobs }
+if all_plain then all_ids = table.concat(all_ids, ' ') end
+return { wait, recovered, buried, again, all_ids, jobs }

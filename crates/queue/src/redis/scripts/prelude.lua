@@ -252,11 +252,13 @@ local function is_sayable(id, is_plain)
   return not string.find(id, '[\128-\255]')
 end
 
--- Says whether all ids are letters and digits, as most are: a tenth of the time that a look at each
--- takes, for every job of every call. A number of base 36 ends where a zero byte is.
+-- Says whether all ids are letters and digits, as most are, the first after a sign at most: a tenth of
+-- the time that a look at each takes, for every job of every call. A number of base 36 ends where a zero
+-- byte is, and may have blanks around it.
 local function are_plain(ids)
   local all = table.concat(ids)
-  return tonumber(all, 36) ~= nil and not string.find(all, '\0', 1, true)
+  if tonumber(all, 36) == nil or string.find(all, '\0', 1, true) then return false end
+  return string.byte(all, 1) > 32 and string.byte(all, -1) > 32
 end
 
 -- Numbers of a hash for some ids, 0 where there is none.
