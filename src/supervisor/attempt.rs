@@ -2,18 +2,80 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, PoisonError, RwLock},
+    time::Instant,
 };
 
-use quayhand_queue::{Entry, Envelope, Outcome, Policy, Queue, Registry, Taken};
+use quayhand_queue::{Entry, Envelope, Notes, Outcome, Policy, Queue, Registry, Taken};
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use super::{
     JobContext,
+    ended::{Ended, decide},
+    lines,
     origin::{Books, Origin},
+    report::{self, Summary},
     running::{RunningJob, RunningJobs},
-    stint::{Attempt, Stint},
+    stint::Stint,
 };
+
+/// One attempt at a job.
+pub(super) struct Attempt {
+    pub(super) envelope: Arc<Envelope>,
+    pub(super) notes: Notes,
+    /// Everything that is logged of it carries this.
+    pub(super) span: Span,
+    kind: &'static str,
+    policy: Policy,
+    started: Instant,
+}
+
+impl Attempt {
+    /// Describes an attempt that starts now; `None` when its kind is not known.
+    pub(super) fn starting<C: JobContext>(
+        attempts: &Attempts<C>,
+        queue: &Queue,
+        taken: &Taken,
+    ) -> Option<Self> {
+        let (envelope, notes) = (Arc::clone(&taken.envelope), taken.notes.clone());
+        let entry = attempts.entry(&envelope.kind)?;
+        let span = tracing::info_span!(
+            "attempt",
+            job.kind = envelope.kind,
+            job.id = envelope.id,
+            job.attempt = envelope.attempt,
+            job.queue = %queue,
+            job.tenant = envelope.tenant,
+        );
+        lines::take_down(&span, &notes);
+        Some(Self {
+            kind: entry.kind,
+            policy: attempts.policy_of(entry),
+            started: Instant::now(),
+            envelope,
+            notes,
+            span,
+        })
+    }
+
+    /// When its time is over.
+    pub(super) fn ends(&self) -> Instant {
+        self.started + self.policy.timeout
+    }
+
+    /// Decides what becomes of its job, and says so in the log.
+    pub(super) fn end(&self, ended: Ended) -> Outcome {
+        let (summary, outcome) = decide(ended, &self.policy, self.envelope.attempt);
+        let summary = match summary {
+            Summary::LeaseLost if self.notes.is_cancelled() => Summary::Cancelled,
+            summary => summary,
+        };
+        let took = self.started.elapsed();
+        self.span
+            .in_scope(|| report::report(self.kind, &summary, &outcome, took));
+        outcome
+    }
+}
 
 /// What attempts share.
 #[derive(Clone)]

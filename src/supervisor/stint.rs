@@ -14,17 +14,15 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use quayhand_queue::{Done, Envelope, JobError, Notes, Outcome, Policy, Queue, Seat, Taken};
+use quayhand_queue::{Done, Envelope, JobError, Outcome, Queue, Seat, Taken};
 use tokio::{sync::Notify, task::JoinError};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
-use tracing::{Instrument as _, Span, instrument::Instrumented};
+use tracing::{Instrument as _, instrument::Instrumented};
 
 use super::{
     JobContext,
-    attempt::Attempts,
-    ended::{Ended, Stopped, decide},
-    lines,
-    report::{self, Summary},
+    attempt::{Attempt, Attempts},
+    ended::{Ended, Stopped},
     running::{Listing, RunningJob},
 };
 
@@ -43,64 +41,6 @@ const JOBS_A_TURN: u64 = 8;
 type Left = Option<Result<Done, JobError>>;
 type Work = Instrumented<BoxFuture<'static, Result<Done, JobError>>>;
 type Task = AbortOnDropHandle<Left>;
-
-/// One attempt at a job.
-pub(super) struct Attempt {
-    pub(super) envelope: Arc<Envelope>,
-    pub(super) notes: Notes,
-    /// Everything that is logged of it carries this.
-    pub(super) span: Span,
-    kind: &'static str,
-    policy: Policy,
-    started: Instant,
-}
-
-impl Attempt {
-    /// Describes an attempt that starts now; `None` when its kind is not known.
-    pub(super) fn starting<C: JobContext>(
-        attempts: &Attempts<C>,
-        queue: &Queue,
-        taken: &Taken,
-    ) -> Option<Self> {
-        let (envelope, notes) = (Arc::clone(&taken.envelope), taken.notes.clone());
-        let entry = attempts.entry(&envelope.kind)?;
-        let span = tracing::info_span!(
-            "attempt",
-            job.kind = envelope.kind,
-            job.id = envelope.id,
-            job.attempt = envelope.attempt,
-            job.queue = %queue,
-            job.tenant = envelope.tenant,
-        );
-        lines::take_down(&span, &notes);
-        Some(Self {
-            kind: entry.kind,
-            policy: attempts.policy_of(entry),
-            started: Instant::now(),
-            envelope,
-            notes,
-            span,
-        })
-    }
-
-    /// When its time is over.
-    fn ends(&self) -> Instant {
-        self.started + self.policy.timeout
-    }
-
-    /// Decides what becomes of its job, and says so in the log.
-    fn end(&self, ended: Ended) -> Outcome {
-        let (summary, outcome) = decide(ended, &self.policy, self.envelope.attempt);
-        let summary = match summary {
-            Summary::LeaseLost if self.notes.is_cancelled() => Summary::Cancelled,
-            summary => summary,
-        };
-        let took = self.started.elapsed();
-        self.span
-            .in_scope(|| report::report(self.kind, &summary, &outcome, took));
-        outcome
-    }
-}
 
 /// Lets the tasks run that this one woke when it settled a job. They wait in a place of this thread from
 /// which no other takes them, and the next job may block the thread.
