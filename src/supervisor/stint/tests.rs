@@ -165,34 +165,30 @@ async fn short_jobs_share_tasks() {
     assert_eq!(ran.counts.leased, 0);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_that_panics_takes_none_with_it() {
-    let ran = run(Odd::Panics, is_dead_alone).await;
-    let odd = ran.task_of(BEFORE);
-    assert_eq!(odd, ran.task_of(BEFORE - 1));
-    assert!(!ran.tasks(BEFORE + 1..BEFORE + AFTER).contains(&odd));
+/// The odd one followed others, and nothing runs in its task after it.
+async fn is_the_last_of_its_task(odd: Odd) {
+    let ran = run(odd, is_dead_alone).await;
+    let task = ran.task_of(BEFORE);
+    assert_eq!(task, ran.task_of(BEFORE - 1));
+    assert!(!ran.tasks(BEFORE + 1..BEFORE + AFTER).contains(&task));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_whose_time_is_over_is_told_and_is_the_last_of_its_task() {
-    let ran = run(Odd::StopsWhenTold, is_dead_alone).await;
-    let odd = ran.task_of(BEFORE);
-    assert_eq!(odd, ran.task_of(BEFORE - 1));
-    assert!(!ran.tasks(BEFORE + 1..BEFORE + AFTER).contains(&odd));
+async fn one_that_panics_takes_none_with_it() {
+    is_the_last_of_its_task(Odd::Panics).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_whose_time_is_over_is_told() {
+    is_the_last_of_its_task(Odd::StopsWhenTold).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_hangs_is_dropped() {
-    let ran = run(Odd::Hangs, is_dead_alone).await;
-    let odd = ran.task_of(BEFORE);
-    assert_eq!(odd, ran.task_of(BEFORE - 1));
-    assert!(!ran.tasks(BEFORE + 1..BEFORE + AFTER).contains(&odd));
+    is_the_last_of_its_task(Odd::Hangs).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_that_blocks_its_thread_is_given_up_and_runs_no_other() {
-    let ran = run(Odd::BlocksItsThread, is_dead_alone).await;
-    let odd = ran.task_of(BEFORE);
-    assert_eq!(odd, ran.task_of(BEFORE - 1));
-    assert!(!ran.tasks(BEFORE + 1..BEFORE + AFTER).contains(&odd));
+async fn one_that_blocks_its_thread_is_given_up() {
+    is_the_last_of_its_task(Odd::BlocksItsThread).await;
 }
