@@ -111,7 +111,7 @@ impl Ahead {
                 continue;
             };
             let seat = Seat::new(self);
-            let begun = job.begin(pool, envelope, seat, Slot::take);
+            let begun = job.begin(envelope, seat, Slot::take);
             if begun.is_some() {
                 return begun;
             }
@@ -136,7 +136,7 @@ impl Ahead {
                 self.put_back(job);
                 return None;
             }
-            let begun = job.begin(pool, envelope, seat.clone(), |next| next.take_over(slot));
+            let begun = job.begin(envelope, seat.clone(), |next| next.take_over(slot));
             if begun.is_some() {
                 return begun;
             }

@@ -2,10 +2,10 @@
 //!
 //! Four parts share one [`Pool`]: the fetcher asks for as many jobs as there are free slots, for
 //! more where they are short, and waits when there are none; the acknowledging layer turns what a
-//! handler returns into a finish, and a handler may let the next job have its [`Seat`]; the finisher commits finishes in groups; the [`Keeper`], on a
-//! thread of its own, renews what is leased. None of them ever reports an error to apalis, which
-//! would end the worker and drop its running jobs: they try again, and [`PoolHandle::status`] tells
-//! the supervisor.
+//! handler returns into a finish, and a handler may let the next job have its [`Seat`]; the finisher
+//! commits finishes in groups; the [`Keeper`], on a thread of its own, renews what is leased. None of
+//! them ever reports an error to apalis, which would end the worker and drop its running jobs: they
+//! try again, and [`PoolHandle::status`] tells the supervisor.
 mod ack;
 mod ahead;
 mod asking;

@@ -21,8 +21,6 @@ struct Held {
     token: Arc<str>,
     renewed: Instant,
     lost: bool,
-    /// Somebody cancelled the job.
-    stopped: bool,
     notes: Notes,
     /// The process's place for a suspect job, free again when the outcome is settled.
     place: Option<OwnedSemaphorePermit>,
@@ -34,7 +32,6 @@ impl Held {
             token: lease.token.clone(),
             renewed: asked,
             lost: false,
-            stopped: false,
             notes: notes.clone(),
             place: None,
         }
@@ -133,10 +130,11 @@ impl Running {
     pub(super) fn stop(&self, lease: &Lease) -> bool {
         let mut jobs = self.lock();
         let held = jobs.get_mut(&lease.id);
-        let Some(held) = held.filter(|held| held.token == lease.token && !held.stopped) else {
+        let Some(held) =
+            held.filter(|held| held.token == lease.token && !held.notes.is_cancelled())
+        else {
             return false;
         };
-        held.stopped = true;
         held.notes.stop();
         true
     }

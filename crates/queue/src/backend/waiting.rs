@@ -14,7 +14,7 @@ use super::{
     slots::Slot,
     taken::{Keeping, Ticket},
 };
-use crate::{Envelope, Outcome, TakenJob};
+use crate::{Envelope, Outcome, Policy, TakenJob};
 
 /// How long a job of an unknown kind or a newer version waits for another host.
 const UNKNOWN_PAUSE: Duration = Duration::from_secs(30);
@@ -32,7 +32,6 @@ impl Waiting {
     /// Lets the job have a seat; `start` gives it a slot. `None`: it is given back.
     pub(super) fn begin(
         mut self,
-        pool: &Pool,
         envelope: Envelope,
         seat: Seat,
         start: impl FnOnce(&mut Slot),
@@ -42,7 +41,6 @@ impl Waiting {
             return None;
         }
         start(&mut self.ticket.slot);
-        self.ticket.keeping = keeping(pool, &envelope);
         let notes = self.ticket.notes.clone();
         seat.take(self.ticket);
         Some(Box::new(Taken {
@@ -53,14 +51,17 @@ impl Waiting {
         }))
     }
 
-    /// Reads the envelope; a job that cannot be run here is settled.
-    pub(super) fn read(self, pool: &Pool) -> Option<(Self, Envelope)> {
+    /// Reads the envelope, for a job that is to begin at once; one that cannot be run here is settled.
+    pub(super) fn read(mut self, pool: &Pool) -> Option<(Self, Envelope)> {
         let read = self.job.read().map_err(|reason| {
             warn!(queue = %pool.queue, job.id = &*self.job.lease.id, "a job is dead: {reason}");
             Outcome::Dead { reason }
         });
-        match read.and_then(|envelope| decide(pool, &envelope).map_or(Ok(envelope), Err)) {
-            Ok(envelope) => Some((self, envelope)),
+        match read.and_then(|envelope| Ok((decide(pool, &envelope)?, envelope))) {
+            Ok((policy, envelope)) => {
+                self.ticket.keeping = keeping(pool, policy, &envelope);
+                Some((self, envelope))
+            }
             Err(outcome) => {
                 self.ticket.settle(outcome);
                 None
@@ -69,11 +70,11 @@ impl Waiting {
     }
 }
 
-/// Says what becomes of a job that must not be run here; `None`: run it.
-fn decide(pool: &Pool, envelope: &Envelope) -> Option<Outcome> {
+/// Returns the policy that a job is run by, or what becomes of one that must not be run here.
+fn decide<'a>(pool: &'a Pool, envelope: &Envelope) -> Result<&'a Policy, Outcome> {
     let Envelope { kind, version, .. } = envelope;
     let wait = |reason| {
-        Some(Outcome::Snooze {
+        Err(Outcome::Snooze {
             delay: UNKNOWN_PAUSE,
             reason,
         })
@@ -84,14 +85,16 @@ fn decide(pool: &Pool, envelope: &Envelope) -> Option<Outcome> {
     if *version > policy.version {
         return wait(format!("no host knows version {version} of `{kind}` yet"));
     }
-    (envelope.attempt > policy.max_attempts).then(|| Outcome::Dead {
-        reason: format!("all {} attempts are spent", policy.max_attempts),
-    })
+    if envelope.attempt > policy.max_attempts {
+        let reason = format!("all {} attempts are spent", policy.max_attempts);
+        return Err(Outcome::Dead { reason });
+    }
+    Ok(policy)
 }
 
 /// What is needed to keep a record of the attempt that starts now; `None`: none is kept.
-fn keeping(pool: &Pool, envelope: &Envelope) -> Option<Keeping> {
-    let keep_for = pool.kinds.get(&envelope.kind)?.keep_for;
+fn keeping(pool: &Pool, policy: &Policy, envelope: &Envelope) -> Option<Keeping> {
+    let keep_for = policy.keep_for;
     (!keep_for.is_zero()).then(|| Keeping {
         worker: pool.worker.clone(),
         attempt: envelope.attempt,

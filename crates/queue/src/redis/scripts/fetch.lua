@@ -272,7 +272,7 @@ local function lease(ids)
   local attempts, crashes = numbers(ATTEMPTS, ids), numbers(CRASHES, ids)
   local is_plain = are_plain(ids)
   all_plain = all_plain and is_plain
-  -- Thousands a second: most need no second look.
+  -- Thousands a second: most need no second look, and what `is_sayable` asks of them is asked in place.
   local is_first = is_plain and not may_run and #attempts + #crashes == 0
   local taken, n = {}, 0
   for at, id in ipairs(ids) do
