@@ -30,24 +30,27 @@ impl Answer {
         Ok(Self::of(self.verb, self.next("a list")?))
     }
 
-    /// Reads ids: a list of them, or one text with spaces between.
-    pub(super) fn ids(&mut self) -> Result<Vec<Arc<str>>, QueueError> {
-        match self.values.next() {
-            Some(Value::BulkString(ids)) => {
-                let ids =
-                    String::from_utf8(ids).map_err(|_| self.broken("ids that are no text"))?;
-                Ok(ids.split_ascii_whitespace().map(Arc::from).collect())
+    /// Reads ids: how long each is, and texts of some; 0 where each text is one. `None`: some are
+    /// no text.
+    pub(super) fn ids(&mut self) -> Result<Option<Vec<Arc<str>>>, QueueError> {
+        let length = usize::try_from(self.number()?).unwrap_or(usize::MAX);
+        let mut texts = self.list()?;
+        let mut ids = Vec::new();
+        while !texts.is_empty() {
+            let Ok(text) = String::from_utf8(texts.bytes()?) else {
+                return Ok(None);
+            };
+            let mut rest = &*text;
+            while !rest.is_empty() {
+                let end = if length == 0 { rest.len() } else { length };
+                let Some((id, later)) = rest.split_at_checked(end) else {
+                    return Ok(None);
+                };
+                ids.push(id.into());
+                rest = later;
             }
-            Some(Value::Array(ids)) => {
-                let mut ids = Self::of(self.verb, ids);
-                let mut read = Vec::with_capacity(ids.len());
-                while !ids.is_empty() {
-                    read.push(ids.text()?.into());
-                }
-                Ok(read)
-            }
-            _ => Err(self.broken("something else than ids")),
         }
+        Ok(Some(ids))
     }
 
     pub(super) fn number(&mut self) -> Result<u64, QueueError> {

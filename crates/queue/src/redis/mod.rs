@@ -85,27 +85,29 @@ impl RedisStore {
         let mut answer = Answer::of("fetch", self.redis.at(queue).script("fetch", &call).await?);
         let wait = Duration::from_millis(answer.number()?);
         let (recovered, buried) = (answer.number()?, answer.number()?);
-        let (mut again, ids, mut taken) = (answer.list()?, answer.ids()?, answer.list()?);
-        if ids.len() != taken.len() {
-            return Err(taken.broken("not as many jobs as ids"));
-        }
-        let mut jobs = Vec::with_capacity(ids.len());
-        for id in ids {
-            let token = Arc::clone(&token);
-            jobs.push(taken.first_attempt(Lease { id, token })?);
-        }
-        while !again.is_empty() {
-            let (place, attempt, crashes) = (again.count()?, again.count()?, again.count()?);
-            if let Some(job) = usize::try_from(place).ok().and_then(|n| jobs.get_mut(n)) {
-                (job.attempt, job.crashes) = (attempt, crashes);
-            }
-        }
+        let jobs = match read_fetched(&mut answer, &token)? {
+            Some(jobs) => jobs,
+            None => self.look_through(queue, fetch, &token).await?,
+        };
         Ok(Fetched {
             jobs,
             wait,
             recovered,
             buried,
         })
+    }
+
+    /// Takes on what a fetch leased when some of the ids, written by hand, are no text: those jobs are
+    /// dead then.
+    async fn look_through(
+        &self,
+        queue: &Queue,
+        fetch: &Fetch<'_>,
+        token: &str,
+    ) -> Result<Vec<TakenJob>, QueueError> {
+        let mut jobs = self.adopt(queue, fetch.worker, fetch.lease).await?;
+        jobs.retain(|job| &*job.lease.token == token);
+        Ok(jobs)
     }
 
     pub(crate) async fn adopt(
@@ -231,6 +233,37 @@ impl RedisStore {
     pub(crate) fn waiter(&self, queue: &Queue) -> RedisWaiter {
         RedisWaiter::new(self.at(queue), Keys::of(queue).wake())
     }
+}
+
+/// Reads the jobs that a fetch brought; `None`: some of their ids are no text.
+fn read_fetched(
+    answer: &mut Answer,
+    token: &Arc<str>,
+) -> Result<Option<Vec<TakenJob>>, QueueError> {
+    let mut again = answer.list()?;
+    let Some(ids) = answer.ids()? else {
+        return Ok(None);
+    };
+    let mut batches = answer.list()?;
+    let (mut jobs, mut ids) = (Vec::with_capacity(ids.len()), ids.into_iter());
+    while !batches.is_empty() {
+        let mut batch = batches.list()?;
+        while !batch.is_empty() {
+            let (id, token) = (ids.next(), Arc::clone(token));
+            let id = id.ok_or_else(|| batch.broken("more jobs than ids"))?;
+            jobs.push(batch.first_attempt(Lease { id, token })?);
+        }
+    }
+    if ids.next().is_some() {
+        return Err(answer.broken("fewer jobs than ids"));
+    }
+    while !again.is_empty() {
+        let (place, attempt, crashes) = (again.count()?, again.count()?, again.count()?);
+        if let Some(job) = usize::try_from(place).ok().and_then(|n| jobs.get_mut(n)) {
+            (job.attempt, job.crashes) = (attempt, crashes);
+        }
+    }
+    Ok(Some(jobs))
 }
 
 /// Prepares the enqueuing of some jobs, in the shortest form that will do.

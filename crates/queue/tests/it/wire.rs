@@ -107,19 +107,47 @@ async fn what_is_no_envelope_or_incomplete_is_refused() {
     }
 }
 
+/// Puts a job in line without the script, which would refuse its id.
+async fn put_by_hand(desk: &Desk, id: &[u8]) {
+    let key = |name: &str| format!("qh:{{{}}}:{name}", desk.queue);
+    let mut put = redis::cmd("HSET");
+    put.arg(key("jobs")).arg(id).arg(envelope("x"));
+    redis().await.command::<()>("put", &put).await.unwrap();
+    let mut push = redis::cmd("RPUSH");
+    push.arg(key("ready")).arg(id);
+    redis().await.command::<()>("push", &push).await.unwrap();
+}
+
+/// Two of these ids are no text, and would be one if they were read together.
+#[tokio::test]
+async fn jobs_beside_an_id_that_nobody_could_say_are_taken() {
+    let desk = Desk::in_redis().await;
+    let rounds: [&[&[u8]]; 2] = [
+        &[b"1a", b"a\xc3", b"\xa9b", b"2a"],
+        &[b"1a", b"\xff", b"2a"],
+    ];
+    for ids in rounds {
+        let before = desk.counts().await[3];
+        for id in ids {
+            put_by_hand(&desk, id).await;
+        }
+        let taken = desk.take(9).await;
+        let seen: Vec<_> = taken.iter().map(|job| &*job.lease.id).collect();
+        assert_eq!(seen, ["1a", "2a"]);
+        assert!(taken.iter().all(|job| job.attempt == 1 && job.crashes == 0));
+        assert_eq!(desk.finish(&leases(&taken), done()).await, [true; 2]);
+        let dead = before + ids.len() as u64 - 2;
+        assert_eq!(desk.counts().await, [0, 0, 0, dead]);
+    }
+}
+
 #[tokio::test]
 async fn an_id_that_nobody_could_say_again_is_dead_under_another() {
     let desk = Desk::in_redis().await;
     let long = "x".repeat(70_000);
     let ids: [&[u8]; 5] = [b"\xff\xfe", long.as_bytes(), b"\xc3a\xa9", b"A\0\xff", b""];
     for (n, id) in ids.into_iter().enumerate() {
-        let key = |name: &str| format!("qh:{{{}}}:{name}", desk.queue);
-        let mut put = redis::cmd("HSET");
-        put.arg(key("jobs")).arg(id).arg(envelope("x"));
-        redis().await.command::<()>("put", &put).await.unwrap();
-        let mut push = redis::cmd("RPUSH");
-        push.arg(key("ready")).arg(id);
-        redis().await.command::<()>("push", &push).await.unwrap();
+        put_by_hand(&desk, id).await;
         assert!(desk.take(9).await.is_empty());
         assert_eq!(desk.counts().await, [0, 0, 0, n as u64 + 1]);
     }

@@ -1,6 +1,6 @@
 -- ARGV: worker, lease in ms, cursor ('0' first). Looks at some leases and answers: the next
 -- cursor ('0': that was all), then five for each job under a lease that carries the worker's name,
--- renewed: id, token, envelope, attempt, crashes.
+-- renewed: id, token, envelope, attempt, crashes. Those whose ids nobody can say are dead.
 local worker, lease_ms = ARGV[1] .. '#', tonumber(ARGV[2])
 note_call(lease_ms)
 local answer = { '0' }
@@ -11,7 +11,10 @@ local function adopt(token, ids)
   call('ZADD', LEASED, 'XX', now + lease_ms, token)
   for _, id in ipairs(ids) do
     local envelope = call('HGET', JOBS, id)
-    if envelope then
+    if envelope and not is_sayable(id) then
+      unlease(token, { id })
+      bury_unsayable(id, envelope)
+    elseif envelope then
       for _, part in ipairs({
         id, token, envelope, (call('HGET', ATTEMPTS, id) or 0) + 1,
         tonumber(call('HGET', CRASHES, id) or 0),

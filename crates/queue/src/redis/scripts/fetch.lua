@@ -2,8 +2,9 @@
 -- six for each kind that has rules: kind, most that run at once (0: any), by what, most that start
 -- (0: any), in how many ms, by what. Answers: ms until it is worth looking again (0: at once), jobs
 -- recovered, jobs buried; of those that ran before, which of the jobs it is, counted from 0,
--- attempt, crashes; of the jobs that are now leased under the token, the ids, and the envelopes. Ids
--- that are all plain come as one text with spaces between: a value less for each job.
+-- attempt, crashes; of the jobs that are now leased under the token, how long each id is, the ids, and
+-- lists of the envelopes. Ids of one length come some dozens in one text, which costs less than a value
+-- for each; others one by one, and the length is 0.
 local worker, token = ARGV[1], ARGV[2]
 local wanted, lease_ms, suspects = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local hold = note_call(lease_ms)
@@ -212,20 +213,10 @@ local may_run
 local wait, ends = 0, now + lease_ms
 -- Redis writes a number that it is given with much ado: what goes into each job is written once.
 local ends_text = string.format('%.0f', ends)
--- What is answered of the jobs that ran before, and of all.
-local again, all_ids, jobs, taken_all = {}, {}, {}, 0
-local all_plain = true
+-- What is answered of the jobs that ran before; how many are taken; of these, batch by batch, the ids,
+-- the same in one text, and the envelopes; how long each id is (nil: none is taken, 0: they differ).
+local again, taken_all, batches, texts, jobs, length = {}, 0, {}, {}, {}, nil
 local LARGEST_ANSWER, bytes = 4194304, 0
-
--- A job whose id nobody could say again is dead under another one.
-local function bury_unsayable(id, envelope)
-  local name = 'unsayable:' .. redis.sha1hex(id)
-  forget({ id })
-  call('HSET', JOBS, name, envelope)
-  bury(name, 'its id is no text of 1 to 512 bytes')
-  call('HINCRBY', STATS, 'dead', 1)
-  buried = buried + 1
-end
 
 -- Jobs that keep equal ones out only while they wait give their unique key up.
 local function unmark_taken(ids)
@@ -246,9 +237,10 @@ local function waits_for_another(id, crashed)
 end
 
 -- Says whether a job is taken now; notes what is answered of one that ran before.
-local function is_taken(id, envelope, attempts, crashes)
-  if not is_sayable(id) then
+local function is_taken(id, envelope, attempts, crashes, is_plain)
+  if not is_sayable(id, is_plain) then
     bury_unsayable(id, envelope)
+    buried = buried + 1
     return false
   end
   -- A counter that is no number was written by hand: the job is not lost for it.
@@ -265,27 +257,48 @@ local function is_taken(id, envelope, attempts, crashes)
   return true
 end
 
+-- Says whether jobs, of which none ran before, are taken as they are. Thousands a second come this way:
+-- there is one look at each. Who asked sees whether the ids are text, and has them looked at by `adopt`
+-- if they are not.
+local function are_taken(ids, envelopes)
+  local size_of_all, length_of_each = 0, length or #ids[1]
+  for at = 1, #ids do
+    local envelope, size = envelopes[at], #ids[at]
+    if not envelope or size < 1 or size > LONGEST_ID then return false end
+    if size ~= length_of_each then length_of_each = 0 end
+    size_of_all = size_of_all + #envelope
+  end
+  taken_all, bytes, length = taken_all + #ids, bytes + size_of_all, length_of_each
+  return true
+end
+
+-- Looks at each job; returns the ids and envelopes of those that are taken.
+local function choose(ids, envelopes, attempts, crashes)
+  local taken, chosen, is_plain = {}, {}, are_plain(ids)
+  for at, id in ipairs(ids) do
+    -- An id without a job was removed by hand.
+    local envelope = envelopes[at]
+    if envelope and is_taken(id, envelope, attempts[at], crashes[at], is_plain) then
+      taken[#taken + 1], chosen[#chosen + 1] = id, envelope
+      taken_all, bytes, length = taken_all + 1, bytes + #envelope, length or #id
+      if #id ~= length then length = 0 end
+    end
+  end
+  return taken, chosen
+end
+
 -- Leases jobs.
 local function lease(ids)
   if guarded and not may_run then may_run = make_guard() end
   local envelopes = call('HMGET', JOBS, unpack(ids))
   local attempts, crashes = numbers(ATTEMPTS, ids), numbers(CRASHES, ids)
-  local is_plain = are_plain(ids)
-  all_plain = all_plain and is_plain
-  -- Thousands a second: most need no second look, and what `is_sayable` asks of them is asked in place.
-  local is_first = is_plain and not may_run and #attempts + #crashes == 0
-  local taken, n = {}, 0
-  for at, id in ipairs(ids) do
-    -- An id without a job was removed by hand.
-    local envelope = envelopes[at]
-    if envelope and (is_first and #id > 0 and #id <= LONGEST_ID
-      or is_taken(id, envelope, attempts[at], crashes[at])) then
-      n, taken_all = n + 1, taken_all + 1
-      taken[n], all_ids[taken_all], jobs[taken_all] = id, id, envelope
-      bytes = bytes + #envelope
-    end
+  local taken = ids
+  if may_run or #attempts + #crashes > 0 or not are_taken(ids, envelopes) then
+    taken, envelopes = choose(ids, envelopes, attempts, crashes)
   end
-  if n > 0 then
+  if #taken > 0 then
+    local n = #batches + 1
+    batches[n], texts[n], jobs[n] = taken, table.concat(taken), envelopes
     call('ZADD', LEASED, ends_text, token)
     call('SADD', under(token), unpack(taken))
     if many_held > 0 then
@@ -334,5 +347,11 @@ else
   call('ZREM', IDLE, worker)
   if #due + recovered > 0 then wake(waiting()) end
 end
-if all_plain then all_ids = table.concat(all_ids, ' ') end
-return { wait, recovered, buried, again, all_ids, jobs }
+local ids = texts
+if length == 0 then
+  ids = {}
+  for _, batch in ipairs(batches) do
+    for _, id in ipairs(batch) do ids[#ids + 1] = id end
+  end
+end
+return { wait, recovered, buried, again, length or 0, ids, jobs }

@@ -223,6 +223,15 @@ local function bury(id, why)
   end
 end
 
+-- A job whose id nobody could say again is dead under another one.
+local function bury_unsayable(id, envelope)
+  local name = 'unsayable:' .. redis.sha1hex(id)
+  forget({ id })
+  call('HSET', JOBS, name, envelope)
+  bury(name, 'its id is no text of 1 to 512 bytes')
+  call('HINCRBY', STATS, 'dead', 1)
+end
+
 -- Notes that a worker called; returns until when nothing is taken from anyone. When nobody
 -- called for half a lease, nobody could renew either (Redis was away, or its clock jumped):
 -- then everybody has a third of a lease to do so, and no more when the clock was set back.
