@@ -15,15 +15,16 @@ pub const LONGEST_FIELD_BYTES: usize = 512;
 ///
 /// The JSON of this struct is the wire format; a field is only ever added, with a default.
 /// What the queue itself counts (`attempt`, `crashes`, `enqueued_at_ms`) is not part of what an
-/// enqueuer writes.
+/// enqueuer writes, and neither is `id`: the queue names a job's envelope by it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Envelope {
     /// Unique for ever: a ULID, or derived from what caused the job (a schedule's tick).
+    #[serde(default, skip_serializing)]
     pub id: String,
     /// [`Job::KIND`](crate::Job::KIND).
     pub kind: String,
     /// Version of the payload, [`Policy::version`](crate::Policy::version).
-    #[serde(default = "first_version")]
+    #[serde(default = "first_version", skip_serializing_if = "is_first")]
     pub version: u32,
     /// The job itself, as it was enqueued.
     pub payload: Box<RawValue>,
@@ -73,6 +74,11 @@ const fn first_version() -> u32 {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_first(version: &u32) -> bool {
+    *version == first_version()
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 const fn is_ordinary(priority: &i8) -> bool {
     *priority == 0
 }
@@ -83,7 +89,7 @@ mod tests {
 
     #[test]
     fn reads_what_any_language_writes_and_ignores_what_it_does_not_know() {
-        let least = br#"{"id":"1","kind":"k","payload":{},"later":"field"}"#;
+        let least = br#"{"kind":"k","payload":{},"later":"field"}"#;
         let read = Envelope::read(least).unwrap();
         assert_eq!((read.version, read.attempt, read.priority), (1, 0, 0));
     }
@@ -106,12 +112,13 @@ mod tests {
     }
 
     #[test]
-    fn what_the_queue_counts_is_not_written() {
+    fn what_the_queue_knows_is_not_written() {
         let read = br#"{"id":"1","kind":"k","payload":[1],"attempt":3,"enqueued_at_ms":9}"#;
-        let written = serde_json::to_string(&Envelope::read(read).unwrap()).unwrap();
-        assert_eq!(
-            written,
-            r#"{"id":"1","kind":"k","version":1,"payload":[1]}"#
-        );
+        let mut envelope = Envelope::read(read).unwrap();
+        let written = serde_json::to_string(&envelope).unwrap();
+        assert_eq!(written, r#"{"kind":"k","payload":[1]}"#);
+        envelope.version = 2;
+        let written = serde_json::to_string(&envelope).unwrap();
+        assert_eq!(written, r#"{"kind":"k","version":2,"payload":[1]}"#);
     }
 }
