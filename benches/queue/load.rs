@@ -44,7 +44,7 @@ pub(crate) struct AllOn(pub(crate) Payload);
 pub(crate) struct LoadCtx(pub(crate) Arc<Ledger>);
 
 impl JobContext for LoadCtx {
-    fn for_attempt(&self, _: &Envelope, _: CancellationToken, _: &Notes) -> Self {
+    fn for_attempt(&self, _: &Envelope, _: &CancellationToken, _: &Notes) -> Self {
         self.clone()
     }
 }

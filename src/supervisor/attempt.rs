@@ -1,10 +1,7 @@
 //! Runs attempts at jobs, and decides what becomes of the jobs.
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, PoisonError, RwLock},
-    time::Instant,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
+use arc_swap::ArcSwap;
 use quayhand_queue::{Entry, Envelope, Notes, Outcome, Policy, Queue, Registry, Taken};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
@@ -27,15 +24,16 @@ pub(super) struct Attempt {
     pub(super) span: Span,
     kind: &'static str,
     policy: Policy,
-    started: Instant,
+    pub(super) started: Instant,
 }
 
 impl Attempt {
-    /// Describes an attempt that starts now; `None` when its kind is not known.
+    /// Describes an attempt; `None` when its kind is not known.
     pub(super) fn starting<C: JobContext>(
         attempts: &Attempts<C>,
         queue: &Queue,
         taken: &Taken,
+        started: Instant,
     ) -> Option<Self> {
         let (envelope, notes) = (Arc::clone(&taken.envelope), taken.notes.clone());
         let entry = attempts.entry(&envelope.kind)?;
@@ -51,11 +49,20 @@ impl Attempt {
         Some(Self {
             kind: entry.kind,
             policy: attempts.policy_of(entry),
-            started: Instant::now(),
+            started,
             envelope,
             notes,
             span,
         })
+    }
+
+    /// Describes it for the list of what runs.
+    fn listed(&self, queue: &Queue) -> RunningJob {
+        RunningJob {
+            queue: queue.clone(),
+            envelope: Arc::clone(&self.envelope),
+            started: self.started,
+        }
     }
 
     /// When its time is over.
@@ -64,13 +71,13 @@ impl Attempt {
     }
 
     /// Decides what becomes of its job, and says so in the log.
-    pub(super) fn end(&self, ended: Ended) -> Outcome {
+    pub(super) fn end(&self, ended: Ended, at: Instant) -> Outcome {
         let (summary, outcome) = decide(ended, &self.policy, self.envelope.attempt);
         let summary = match summary {
             Summary::LeaseLost if self.notes.is_cancelled() => Summary::Cancelled,
             summary => summary,
         };
-        let took = self.started.elapsed();
+        let took = at.duration_since(self.started);
         self.span
             .in_scope(|| report::report(self.kind, &summary, &outcome, took));
         outcome
@@ -81,8 +88,9 @@ impl Attempt {
 #[derive(Clone)]
 pub(crate) struct Attempts<C> {
     registry: Arc<Registry<C>>,
-    base: Arc<RwLock<C>>,
-    policies: Arc<RwLock<BTreeMap<String, Policy>>>,
+    // Every attempt reads both, a reload writes them: readers take no lock.
+    base: Arc<ArcSwap<C>>,
+    policies: Arc<ArcSwap<BTreeMap<String, Policy>>>,
     running: RunningJobs,
     hand_back: CancellationToken,
     books: Option<Books>,
@@ -93,7 +101,7 @@ impl<C: JobContext> Attempts<C> {
     pub(crate) fn new(registry: Arc<Registry<C>>, base: C) -> Self {
         Self {
             registry,
-            base: Arc::new(RwLock::new(base)),
+            base: Arc::new(ArcSwap::from_pointee(base)),
             policies: Arc::default(),
             running: RunningJobs::default(),
             hand_back: CancellationToken::new(),
@@ -109,21 +117,18 @@ impl<C: JobContext> Attempts<C> {
 
     /// Gives attempts that start from now on another context.
     pub(crate) fn set_base(&self, base: C) {
-        *self.base.write().unwrap_or_else(PoisonError::into_inner) = base;
+        self.base.store(Arc::new(base));
     }
 
     /// Gives attempts that start from now on other time limits and pauses, by kind. What else a
     /// policy says stays as the registry has it: pools and enqueuers go by that.
     pub(crate) fn set_policies(&self, policies: BTreeMap<String, Policy>) {
-        *self
-            .policies
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = policies;
+        self.policies.store(Arc::new(policies));
     }
 
     /// Returns the policy that an attempt starts under.
     pub(super) fn policy_of(&self, entry: &Entry<C>) -> Policy {
-        let policies = self.policies.read().unwrap_or_else(PoisonError::into_inner);
+        let policies = self.policies.load();
         let asked = policies.get(entry.kind).unwrap_or(&entry.policy);
         Policy {
             timeout: asked.timeout,
@@ -138,8 +143,8 @@ impl<C: JobContext> Attempts<C> {
     }
 
     /// Returns the context of an attempt at the job in `envelope`.
-    pub(super) fn context(&self, attempt: &Attempt, stop: CancellationToken) -> Arc<C> {
-        let base = self.base.read().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn context(&self, attempt: &Attempt, stop: &CancellationToken) -> Arc<C> {
+        let base = self.base.load();
         Arc::new(base.for_attempt(&attempt.envelope, stop, &attempt.notes))
     }
 
@@ -168,13 +173,11 @@ impl<C: JobContext> Attempts<C> {
     ///
     /// Dropping the future drops the task of the job that runs.
     pub(crate) async fn run(self: Arc<Self>, queue: Queue, taken: Box<Taken>) -> Option<Outcome> {
-        let Some(attempt) = Attempt::starting(&self, &queue, &taken) else {
+        let Some(attempt) = Attempt::starting(&self, &queue, &taken, Instant::now()) else {
             // The backend hands out known kinds only.
             return Some(Outcome::GiveBack);
         };
-        let entered = self
-            .running
-            .enter(RunningJob::starting(&queue, &taken.envelope));
+        let entered = self.running.enter(attempt.listed(&queue));
         let books = self.books.clone();
         let (Some(books), Some(origin)) = (books, Origin::of(&taken.envelope)) else {
             let stint = Stint::new(self, queue, attempt, *taken, entered.listing());

@@ -59,7 +59,7 @@ pub trait JobContext: Clone + Send + Sync + 'static {
     /// Returns the context of one attempt at the job in `envelope`, which must stop when `stop` is
     /// cancelled, and says in `notes` how far it is.
     #[must_use]
-    fn for_attempt(&self, envelope: &Envelope, stop: CancellationToken, notes: &Notes) -> Self;
+    fn for_attempt(&self, envelope: &Envelope, stop: &CancellationToken, notes: &Notes) -> Self;
 
     /// Lists the locks that jobs of this process hold now, for the dump.
     fn locks(&self) -> Vec<String> {
@@ -68,9 +68,9 @@ pub trait JobContext: Clone + Send + Sync + 'static {
 }
 
 impl JobContext for Ctx {
-    fn for_attempt(&self, _: &Envelope, stop: CancellationToken, notes: &Notes) -> Self {
+    fn for_attempt(&self, _: &Envelope, stop: &CancellationToken, notes: &Notes) -> Self {
         let mut ctx = Self {
-            stop,
+            stop: stop.clone(),
             ..self.clone()
         };
         let notes = notes.clone();

@@ -190,7 +190,7 @@ mod tests {
     struct Fragile;
 
     impl JobContext for Fragile {
-        fn for_attempt(&self, envelope: &Envelope, _: CancellationToken, _: &Notes) -> Self {
+        fn for_attempt(&self, envelope: &Envelope, _: &CancellationToken, _: &Notes) -> Self {
             assert_ne!(envelope.tenant, "poison", "a worker dies on purpose");
             self.clone()
         }

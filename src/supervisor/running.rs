@@ -22,7 +22,7 @@ struct Inner {
 #[derive(Default)]
 struct Jobs {
     last_key: u64,
-    by_key: BTreeMap<u64, RunningJob>,
+    by_key: BTreeMap<u64, Listing>,
 }
 
 /// One attempt that runs.
@@ -33,40 +33,35 @@ pub(crate) struct RunningJob {
     pub(crate) started: Instant,
 }
 
-impl RunningJob {
-    /// Describes the attempt that starts now.
-    pub(crate) fn starting(queue: &Queue, envelope: &Arc<Envelope>) -> Self {
-        Self {
-            queue: queue.clone(),
-            envelope: Arc::clone(envelope),
-            started: Instant::now(),
-        }
-    }
-}
-
 /// Stands for one entry; dropping it takes the attempt off the list.
-pub(crate) struct Entered(Listing);
-
-/// Names one entry. Cheap to clone.
-#[derive(Clone)]
-pub(crate) struct Listing {
+pub(crate) struct Entered {
     inner: Arc<Inner>,
     key: u64,
+    listing: Listing,
 }
 
+/// One entry, for those who change it. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Listing(Arc<Mutex<RunningJob>>);
+
 impl Entered {
-    /// Names the entry, for those who change it while it is there.
+    /// Returns the entry; a change is seen while it is on the list.
     pub(crate) fn listing(&self) -> Listing {
-        self.0.clone()
+        self.listing.clone()
     }
 }
 
 impl Listing {
-    /// Puts another attempt in the place of the one that ended, if the entry is there.
-    pub(crate) fn goes_on(&self, job: RunningJob) {
-        if let Some(entry) = self.inner.lock().by_key.get_mut(&self.key) {
-            *entry = job;
-        }
+    /// Puts another attempt of the same queue in the place of the one that ended.
+    pub(crate) fn goes_on(&self, envelope: &Arc<Envelope>, started: Instant) {
+        let mut job = self.lock();
+        job.envelope = Arc::clone(envelope);
+        job.started = started;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, RunningJob> {
+        // Nothing that can panic runs under this lock.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -76,11 +71,13 @@ impl RunningJobs {
         let mut jobs = self.0.lock();
         jobs.last_key += 1;
         let key = jobs.last_key;
-        jobs.by_key.insert(key, job);
-        Entered(Listing {
+        let listing = Listing(Arc::new(Mutex::new(job)));
+        jobs.by_key.insert(key, listing.clone());
+        Entered {
             inner: Arc::clone(&self.0),
             key,
-        })
+            listing,
+        }
     }
 
     /// Counts them.
@@ -90,7 +87,11 @@ impl RunningJobs {
 
     /// Lists them, the oldest first.
     pub(crate) fn list(&self) -> Vec<RunningJob> {
-        let mut jobs: Vec<_> = self.0.lock().by_key.values().cloned().collect();
+        let listed: Vec<_> = self.0.lock().by_key.values().cloned().collect();
+        let mut jobs: Vec<_> = listed
+            .iter()
+            .map(|listing| listing.lock().clone())
+            .collect();
         jobs.sort_by_key(|job| job.started);
         jobs
     }
@@ -117,11 +118,10 @@ impl Inner {
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        let Listing { inner, key } = &self.0;
-        let mut jobs = inner.lock();
-        jobs.by_key.remove(key);
+        let mut jobs = self.inner.lock();
+        jobs.by_key.remove(&self.key);
         if jobs.by_key.is_empty() {
-            inner.none.notify_waiters();
+            self.inner.none.notify_waiters();
         }
     }
 }
@@ -137,17 +137,20 @@ mod tests {
         let running = RunningJobs::default();
         assert!(running.none().now_or_never().is_some());
         let envelope = r#"{"id":"1","kind":"k","payload":{}}"#;
-        let envelope = Arc::new(serde_json::from_str(envelope).unwrap());
-        let entered = running.enter(RunningJob::starting(&Queue::new("gc"), &envelope));
+        let entered = running.enter(RunningJob {
+            queue: Queue::new("gc"),
+            envelope: Arc::new(serde_json::from_str(envelope).unwrap()),
+            started: Instant::now(),
+        });
         assert_eq!((running.count(), running.list().len()), (1, 1));
         assert!(running.none().now_or_never().is_none());
         let listing = entered.listing();
         let next = r#"{"id":"2","kind":"k","payload":{}}"#;
         let next = Arc::new(serde_json::from_str(next).unwrap());
-        listing.goes_on(RunningJob::starting(&Queue::new("gc"), &next));
+        listing.goes_on(&next, Instant::now());
         assert_eq!(running.list()[0].envelope.id, "2");
         drop(entered);
-        listing.goes_on(RunningJob::starting(&Queue::new("gc"), &next));
+        listing.goes_on(&next, Instant::now());
         assert!(running.none().now_or_never().is_some() && running.list().is_empty());
     }
 }

@@ -23,7 +23,7 @@ use super::{
     JobContext,
     attempt::{Attempt, Attempts},
     ended::{Ended, Stopped},
-    running::{Listing, RunningJob},
+    running::Listing,
 };
 
 #[cfg(test)]
@@ -136,8 +136,8 @@ impl<C: JobContext> Stint<C> {
     pub(super) async fn run(self) -> Option<Outcome> {
         let this = Arc::new(self);
         let attempt = Arc::clone(&this.lock().attempt);
-        let work = this.begin(&attempt);
-        let task = Arc::clone(&this).work(work);
+        let ctx = this.attempts.context(&attempt, &this.stop);
+        let task = Arc::clone(&this).work(attempt, ctx);
         this.watch(AbortOnDropHandle::new(tokio::spawn(task))).await
     }
 
@@ -147,9 +147,8 @@ impl<C: JobContext> Stint<C> {
         self.run().await.unwrap_or(Outcome::GiveBack)
     }
 
-    /// Starts an attempt. It does nothing until it is polled.
-    fn begin(&self, attempt: &Attempt) -> Work {
-        let ctx = self.attempts.context(attempt, self.stop.clone());
+    /// Starts an attempt: reads what it is given. The job does nothing until it is polled.
+    fn begin(&self, attempt: &Attempt, ctx: Arc<C>) -> Work {
         let work = match self.attempts.entry(&attempt.envelope.kind) {
             Some(entry) => entry.run(ctx, attempt.envelope.payload.get()),
             // Only known kinds come this far.
@@ -159,7 +158,8 @@ impl<C: JobContext> Stint<C> {
     }
 
     /// Does the work of the task.
-    async fn work(self: Arc<Self>, mut work: Work) -> Left {
+    async fn work(self: Arc<Self>, first: Arc<Attempt>, ctx: Arc<C>) -> Left {
+        let mut work = self.begin(&first, ctx);
         let mut ran: u64 = 0;
         loop {
             let result = work.await;
@@ -187,12 +187,14 @@ impl<C: JobContext> Stint<C> {
             now.is_settling = true;
             Arc::clone(&now.attempt)
         };
-        let outcome = attempt.end(Ended::Returned(result));
+        let at = Instant::now();
+        let outcome = attempt.end(Ended::Returned(result), at);
         let mut now = self.lock();
         let is_last = now.is_last;
         let may_follow = |envelope: &Envelope| !is_last && self.attempts.may_follow(envelope);
         let next = self.seat.go_on(outcome, may_follow);
-        let attempt = next.and_then(|next| Attempt::starting(&self.attempts, &self.queue, &next));
+        let attempt =
+            next.and_then(|next| Attempt::starting(&self.attempts, &self.queue, &next, at));
         let Some(attempt) = attempt.map(Arc::new) else {
             // None follows; one of a kind that is not known has the seat, and is given back.
             return Then::End(None);
@@ -202,9 +204,9 @@ impl<C: JobContext> Stint<C> {
             self.sooner.notify_one();
         }
         drop(now);
-        self.listing
-            .goes_on(RunningJob::starting(&self.queue, &attempt.envelope));
-        Then::Run(self.begin(&attempt))
+        self.listing.goes_on(&attempt.envelope, attempt.started);
+        let ctx = self.attempts.context(&attempt, &self.stop);
+        Then::Run(self.begin(&attempt, ctx))
     }
 
     /// Watches the task. Returns what becomes of a job that it did not settle.
@@ -215,7 +217,7 @@ impl<C: JobContext> Stint<C> {
             Err(why) => Box::pin(self.drop_after_grace(task, why)).await,
         };
         let attempt = Arc::clone(&self.lock().attempt);
-        ended.map(|ended| attempt.end(ended))
+        ended.map(|ended| attempt.end(ended, Instant::now()))
     }
 
     /// Waits until the task has ended, or until its job had to be told to stop.

@@ -108,7 +108,7 @@ impl Desk {
                 .map(|job| Finish {
                     lease: job.lease.clone(),
                     outcome: outcome.clone(),
-                    kept: kept.clone(),
+                    kept: kept.clone().map(Box::new),
                 })
                 .collect();
             self.store.finish(&GC, &finishes).await.expect("a finish");

@@ -5,7 +5,7 @@ use futures::future::BoxFuture;
 
 use crate::{Done, Job, JobError, Policy, Queue, Schedule, Source};
 
-type RunFn<C> = fn(Arc<C>, String) -> BoxFuture<'static, Result<Done, JobError>>;
+type RunFn<C> = fn(Arc<C>, &str) -> BoxFuture<'static, Result<Done, JobError>>;
 type AllFn<C> = fn(&C) -> Option<BoxFuture<'_, Result<Done, JobError>>>;
 
 /// One line of the registry: what is known of a kind without its type.
@@ -30,14 +30,14 @@ pub struct Entry<C> {
 }
 
 impl<C: Send + Sync + 'static> Entry<C> {
-    /// Prepares one attempt of the payload (JSON), which runs when it is polled.
+    /// Prepares one attempt: the payload (JSON) is read now, the job runs when it is polled.
     ///
     /// # Errors
     ///
-    /// [`JobError::Dead`] for a payload that is not of this kind; otherwise what the job
-    /// returns.
+    /// The future returns [`JobError::Dead`] for a payload that is not of this kind; otherwise what
+    /// the job returns.
     pub fn run(&self, ctx: Arc<C>, payload: &str) -> BoxFuture<'static, Result<Done, JobError>> {
-        (self.run)(ctx, payload.to_owned())
+        (self.run)(ctx, payload)
     }
 
     /// Starts [`Job::all`]; `None` when the kind has no such mode.
@@ -103,7 +103,10 @@ impl<C: Send + Sync + 'static> Registry<C> {
             source: J::SOURCE,
             policy: J::POLICY,
             schedule: J::SCHEDULE,
-            run: |ctx, payload| Box::pin(async move { decode::<C, J>(&payload)?.run(&ctx).await }),
+            run: |ctx, payload| {
+                let job = decode::<C, J>(payload);
+                Box::pin(async move { job?.run(&ctx).await })
+            },
             all: J::all,
             check: |payload| decode::<C, J>(payload).map(drop),
             scheduled: || J::scheduled().as_ref().and_then(encode::<C, J>),

@@ -29,8 +29,9 @@ struct Ctx {
 }
 
 impl JobContext for Ctx {
-    fn for_attempt(&self, _: &Envelope, stop: CancellationToken, _: &Notes) -> Self {
+    fn for_attempt(&self, _: &Envelope, stop: &CancellationToken, _: &Notes) -> Self {
         let ledger = Arc::clone(&self.ledger);
+        let stop = stop.clone();
         Self { ledger, stop }
     }
 }

@@ -46,13 +46,13 @@ pub(crate) struct TestCtx {
 }
 
 impl JobContext for TestCtx {
-    fn for_attempt(&self, envelope: &Envelope, stop: CancellationToken, notes: &Notes) -> Self {
+    fn for_attempt(&self, envelope: &Envelope, stop: &CancellationToken, notes: &Notes) -> Self {
         let attempt = i32::try_from(envelope.attempt).unwrap();
         faulty::end_the_worker_where_asked(envelope);
         Self {
             attempt,
             id: envelope.id.clone(),
-            stop,
+            stop: stop.clone(),
             notes: notes.clone(),
             ..self.clone()
         }

@@ -113,7 +113,7 @@ impl Ahead {
             let seat = Seat::new(self);
             let begun = job.begin(envelope, seat, Slot::take);
             if begun.is_some() {
-                return begun;
+                return begun.map(Box::new);
             }
         }
         None
@@ -125,7 +125,7 @@ impl Ahead {
         slot: &mut Slot,
         seat: &Seat,
         may_follow: impl Fn(&Envelope) -> bool,
-    ) -> Option<Box<Taken>> {
+    ) -> Option<Taken> {
         let pool = &*self.pool;
         while pool.slots.may_go_on() {
             let job = self.lock().pop_front()?;

@@ -1,6 +1,6 @@
 //! The jobs in the hands of one pool, and when their leases were last renewed.
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -48,12 +48,14 @@ impl Running {
     ) -> Vec<Option<Notes>> {
         let mut jobs = self.lock();
         let add = |lease: &Lease| {
-            let earlier = jobs.get(&lease.id);
-            if earlier.is_some_and(|held| !held.notes.has_ended()) {
+            let place = jobs.entry(lease.id.clone());
+            if let Entry::Occupied(earlier) = &place
+                && !earlier.get().notes.has_ended()
+            {
                 return None;
             }
             let notes = Notes::default();
-            jobs.insert(lease.id.clone(), Held::new(lease, asked, &notes));
+            place.insert_entry(Held::new(lease, asked, &notes));
             Some(notes)
         };
         leases.map(add).collect()
@@ -78,9 +80,10 @@ impl Running {
     pub(super) fn remove<'a>(&self, leases: impl Iterator<Item = &'a Lease>) {
         let mut jobs = self.lock();
         for lease in leases {
-            let held = jobs.get(&lease.id);
-            if held.is_some_and(|held| held.token == lease.token) {
-                jobs.remove(&lease.id);
+            if let Entry::Occupied(held) = jobs.entry(lease.id.clone())
+                && held.get().token == lease.token
+            {
+                held.remove();
             }
         }
     }

@@ -72,11 +72,7 @@ impl Seat {
     ///
     /// A worker is not asked to stop while its jobs follow each other: who stops one makes its pool
     /// quiet first, or answers `false` for all.
-    pub fn go_on(
-        &self,
-        outcome: Outcome,
-        may_follow: impl Fn(&Envelope) -> bool,
-    ) -> Option<Box<Taken>> {
+    pub fn go_on(&self, outcome: Outcome, may_follow: impl Fn(&Envelope) -> bool) -> Option<Taken> {
         let mut ticket = self.leave()?;
         ticket.commit(outcome);
         // It has ended, and nobody cancels it any more.

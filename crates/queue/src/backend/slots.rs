@@ -2,7 +2,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst},
     },
     task::Waker,
 };
@@ -20,11 +20,13 @@ pub(super) struct Slots {
     all: AtomicUsize,
     used: AtomicUsize,
     held: AtomicUsize,
-    /// Jobs that ran and ended, ever.
-    ended: AtomicU64,
+    /// Jobs that ran and left their slots free, ever.
+    left: AtomicU64,
     /// Jobs that took the slot of one that ended, ever.
     followed: AtomicU64,
-    /// No job is taken and none starts.
+    /// No job is taken and none starts. Each job asks.
+    is_quiet: AtomicBool,
+    /// Tells those who wait for that.
     quiet: watch::Sender<bool>,
     /// The fetcher waits until fewer jobs than this are held; 0: it does not.
     wanted: AtomicUsize,
@@ -39,8 +41,9 @@ impl Slots {
             all: AtomicUsize::new(all),
             used: AtomicUsize::new(0),
             held: AtomicUsize::new(0),
-            ended: AtomicU64::new(0),
+            left: AtomicU64::new(0),
             followed: AtomicU64::new(0),
+            is_quiet: AtomicBool::new(false),
             quiet: watch::Sender::new(false),
             wanted: AtomicUsize::new(0),
             changed: Notify::new(),
@@ -60,8 +63,9 @@ impl Slots {
         self.held.load(SeqCst)
     }
 
+    /// Counts the jobs that ran and ended, ever.
     pub(super) fn ended(&self) -> u64 {
-        self.ended.load(SeqCst)
+        self.left.load(SeqCst) + self.followed()
     }
 
     pub(super) fn followed(&self) -> u64 {
@@ -79,7 +83,7 @@ impl Slots {
     }
 
     pub(super) fn is_quiet(&self) -> bool {
-        *self.quiet.borrow()
+        self.is_quiet.load(SeqCst)
     }
 
     /// Tells when the pool becomes quiet, or is so no more.
@@ -89,6 +93,7 @@ impl Slots {
 
     /// Lets no job start, or jobs start again.
     pub(super) fn set_quiet(&self, is_quiet: bool) {
+        self.is_quiet.store(is_quiet, SeqCst);
         self.quiet.send_replace(is_quiet);
         self.wake_worker();
     }
@@ -158,7 +163,6 @@ impl Slot {
             return self.take();
         }
         self.is_taken = true;
-        self.slots.ended.fetch_add(1, SeqCst);
         self.slots.followed.fetch_add(1, SeqCst);
     }
 
@@ -172,7 +176,7 @@ impl Drop for Slot {
         let slots = &self.slots;
         if self.is_taken {
             slots.used.fetch_sub(1, SeqCst);
-            slots.ended.fetch_add(1, SeqCst);
+            slots.left.fetch_add(1, SeqCst);
             slots.wake_worker();
         }
         let held = slots.held.fetch_sub(1, SeqCst) - 1;

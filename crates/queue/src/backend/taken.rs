@@ -88,7 +88,7 @@ impl Ticket {
             let keeping = self.keeping.take().filter(|_| self.slot.is_taken());
             self.finisher.commit(Finish {
                 lease,
-                kept: keeping.map(|keeping| keeping.kept(&outcome, &self.notes)),
+                kept: keeping.map(|keeping| Box::new(keeping.kept(&outcome, &self.notes))),
                 outcome,
             });
         }

@@ -32,10 +32,10 @@ impl Waiting {
     /// Lets the job have a seat; `start` gives it a slot. `None`: it is given back.
     pub(super) fn begin(
         mut self,
-        envelope: Envelope,
+        envelope: Arc<Envelope>,
         seat: Seat,
         start: impl FnOnce(&mut Slot),
-    ) -> Option<Box<Taken>> {
+    ) -> Option<Taken> {
         // One that lost its lease, or was cancelled, while it waited goes back and does not run.
         if !self.ticket.notes.begin(seat.cancelled()) {
             return None;
@@ -43,16 +43,16 @@ impl Waiting {
         start(&mut self.ticket.slot);
         let notes = self.ticket.notes.clone();
         seat.take(self.ticket);
-        Some(Box::new(Taken {
-            envelope: Arc::new(envelope),
+        Some(Taken {
+            envelope,
             lease: self.job.lease,
             notes,
             seat,
-        }))
+        })
     }
 
     /// Reads the envelope, for a job that is to begin at once; one that cannot be run here is settled.
-    pub(super) fn read(mut self, pool: &Pool) -> Option<(Self, Envelope)> {
+    pub(super) fn read(mut self, pool: &Pool) -> Option<(Self, Arc<Envelope>)> {
         let read = self.job.read().map_err(|reason| {
             warn!(queue = %pool.queue, job.id = &*self.job.lease.id, "a job is dead: {reason}");
             Outcome::Dead { reason }
@@ -60,7 +60,7 @@ impl Waiting {
         match read.and_then(|envelope| Ok((decide(pool, &envelope)?, envelope))) {
             Ok((policy, envelope)) => {
                 self.ticket.keeping = keeping(pool, policy, &envelope);
-                Some((self, envelope))
+                Some((self, Arc::new(envelope)))
             }
             Err(outcome) => {
                 self.ticket.settle(outcome);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use redis::ScriptInvocation;
 
 use super::{ms, scripts::Verb};
-use crate::{Finish, Kept, Outcome, Queue, settle::kept};
+use crate::{Finish, Outcome, Queue, settle::kept};
 
 /// Prepares the call for a batch; returns with it which finish of the batch each of its jobs is.
 pub(super) fn call(queue: &Queue, batch: &[Finish]) -> (ScriptInvocation<'static>, Vec<usize>) {
@@ -55,7 +55,7 @@ fn kept_ms(finish: &Finish) -> u64 {
 /// The record of an attempt; empty where there is none.
 fn written(finish: &Finish) -> String {
     let kept = finish.kept.as_ref();
-    kept.and_then(Kept::written).unwrap_or_default()
+    kept.and_then(|kept| kept.written()).unwrap_or_default()
 }
 
 /// Tells of each finish of a batch whether it was settled.

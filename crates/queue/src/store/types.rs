@@ -162,7 +162,7 @@ pub struct Finish {
     /// What becomes of it.
     pub outcome: Outcome,
     /// What is kept of the attempt; `None` keeps nothing and costs nothing.
-    pub kept: Option<Kept>,
+    pub kept: Option<Box<Kept>>,
 }
 
 /// A record of an attempt, and for how long it is kept.

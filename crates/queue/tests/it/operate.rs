@@ -362,11 +362,11 @@ async fn records_of_attempts_are_kept_and_shown(desk: Desk) {
             } else {
                 retry(Duration::ZERO)
             },
-            kept: Some(Kept {
+            kept: Some(Box::new(Kept {
                 record,
                 took: Duration::from_millis(1500),
                 keep_for: LONG_LEASE,
-            }),
+            })),
         };
         desk.store.finish(&desk.queue, &[finish]).await.unwrap();
     }

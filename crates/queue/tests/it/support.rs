@@ -287,11 +287,11 @@ pub(crate) fn kept(lease: Lease, outcome: Outcome, keep_for: Duration) -> Finish
         lines: vec!["x".to_owned()],
     };
     let took = Duration::ZERO;
-    let kept = Some(Kept {
+    let kept = Some(Box::new(Kept {
         record,
         took,
         keep_for,
-    });
+    }));
     Finish {
         lease,
         outcome,
