@@ -8,6 +8,8 @@ mod wait;
 
 use std::{sync::Arc, time::Duration};
 
+use tracing::error;
+
 pub(crate) use wait::RedisWaiter;
 
 use self::{answer::Answer, keys::Keys, scripts::Verb};
@@ -105,8 +107,10 @@ impl RedisStore {
         fetch: &Fetch<'_>,
         token: &str,
     ) -> Result<Vec<TakenJob>, QueueError> {
-        let mut jobs = self.adopt(queue, fetch.worker, fetch.lease).await?;
-        jobs.retain(|job| &*job.lease.token == token);
+        let jobs = self
+            .adopt_of(queue, fetch.worker, fetch.lease, token)
+            .await?;
+        error!(%queue, "jobs are dead whose ids, written by hand, are no text: `quayhand dead list` shows them as `unsayable:..`");
         Ok(jobs)
     }
 
@@ -116,11 +120,25 @@ impl RedisStore {
         worker: &WorkerId,
         lease: Duration,
     ) -> Result<Vec<TakenJob>, QueueError> {
+        self.adopt_of(queue, worker, lease, "").await
+    }
+
+    /// As [`Self::adopt`], of the jobs under one token; empty: under any.
+    async fn adopt_of(
+        &self,
+        queue: &Queue,
+        worker: &WorkerId,
+        lease: Duration,
+        token: &str,
+    ) -> Result<Vec<TakenJob>, QueueError> {
         let mut jobs = Vec::new();
         let mut cursor = "0".to_owned();
         loop {
             let mut call = Verb::Adopt.on(queue);
-            call.arg(worker.as_str()).arg(ms(lease)).arg(&cursor);
+            call.arg(worker.as_str())
+                .arg(ms(lease))
+                .arg(&cursor)
+                .arg(token);
             let mut answer =
                 Answer::of("adopt", self.redis.at(queue).script("adopt", &call).await?);
             cursor = answer.text()?;

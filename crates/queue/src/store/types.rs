@@ -127,7 +127,7 @@ impl TakenJob {
     /// Says whether it ran each time when a process ended, and may do so no more: it, or another
     /// that ran beside it, is the cause.
     pub fn is_suspect(&self) -> bool {
-        self.crashes + 1 >= super::MOST_CRASHES
+        self.crashes.saturating_add(1) >= super::MOST_CRASHES
     }
 
     /// Reads the envelope.

@@ -145,17 +145,35 @@ async fn jobs_beside_an_id_that_nobody_could_say_are_taken() {
 async fn an_id_that_nobody_could_say_again_is_dead_under_another() {
     let desk = Desk::in_redis().await;
     let long = "x".repeat(70_000);
-    let ids: [&[u8]; 5] = [b"\xff\xfe", long.as_bytes(), b"\xc3a\xa9", b"A\0\xff", b""];
+    let ids: [&[u8]; 10] = [
+        b"\xff\xfe",
+        long.as_bytes(),
+        b"\xc3a\xa9",
+        b"A\0\xff",
+        b"",
+        // Half of a pair, longer than need be, beyond the end.
+        b"\xed\xa0\x80",
+        b"\xe0\x80\x80",
+        b"\xf0\x80\x80\x80",
+        b"\xf4\x90\x80\x80",
+        b"\xc0\x80",
+    ];
     for (n, id) in ids.into_iter().enumerate() {
+        let mut call = enqueue_call(&desk);
+        call.arg("").arg("").arg(id).arg("{}");
+        let refused = redis().await.command::<Vec<String>>("enqueue", &call).await;
+        let refused = format!("{:?}", refused.unwrap_err());
+        assert!(refused.contains("no text of 1 to 512 bytes"), "{refused}");
         put_by_hand(&desk, id).await;
         assert!(desk.take(9).await.is_empty());
         assert_eq!(desk.counts().await, [0, 0, 0, n as u64 + 1]);
     }
     let dead = desk
         .store
-        .list(&desk.queue, State::Dead, 0, 9)
+        .list(&desk.queue, State::Dead, 0, 99)
         .await
         .unwrap();
+    assert_eq!(dead.len(), 10);
     assert!(dead.iter().all(|job| job.id.starts_with("unsayable:")));
     assert!(
         dead.iter()
@@ -218,6 +236,12 @@ async fn counters_and_notes_that_were_written_by_hand_stop_no_queue() {
             .arg(value);
         redis().await.command::<()>("set", &set).await.unwrap();
     }
+    let held = desk.store.adopt(&desk.queue, &desk.worker, lease).await;
+    assert_eq!(
+        held.unwrap().len(),
+        2,
+        "counters that are none stop no adoption"
+    );
     let back = wait_for("the first job", SOON, async || {
         desk.fetch(1, crate::support::LONG_LEASE).await.jobs.pop()
     });
@@ -227,4 +251,17 @@ async fn counters_and_notes_that_were_written_by_hand_stop_no_queue() {
         [0, 0, 1, 0],
         "the other one was cancelled"
     );
+    for (id, crashes) in [("3", "-1"), ("4", "4294967295")] {
+        desk.put([id]).await;
+        for (name, value) in [("crashes", crashes), ("attempts", "2")] {
+            let mut set = redis::cmd("HSET");
+            set.arg(format!("qh:{{{}}}:{name}", desk.queue))
+                .arg(id)
+                .arg(value);
+            redis().await.command::<()>("set", &set).await.unwrap();
+        }
+        let job = desk.take(1).await.remove(0);
+        assert_eq!((&*job.lease.id, job.attempt, job.crashes), (id, 3, 0));
+        assert!(!job.is_suspect());
+    }
 }

@@ -243,8 +243,8 @@ local function is_taken(id, envelope, attempts, crashes, is_plain)
     buried = buried + 1
     return false
   end
-  -- A counter that is no number was written by hand: the job is not lost for it.
-  local spent, crashed = tonumber(attempts or 0), tonumber(crashes or 0)
+  -- A job is not lost for a counter that is none.
+  local spent, crashed = counted(attempts), counted(crashes)
   if waits_for_another(id, crashed or 0) then return false end
   if may_run and not may_run(id, envelope, ends_text) then return false end
   if not spent then call('HDEL', ATTEMPTS, id) end

@@ -254,9 +254,13 @@ local function is_sayable(id, is_plain)
   if is_plain then return true end
   -- Half the time of a pattern.
   if math.max(string.byte(id, 1, -1)) < 128 then return true end
+  -- What UTF-8 is, without what is longer than it need be, halves of pairs, and what is beyond its end.
   for _, wide in ipairs({
-    '[\194-\223][\128-\191]', '[\224-\239][\128-\191][\128-\191]',
-    '[\240-\244][\128-\191][\128-\191][\128-\191]',
+    '[\194-\223][\128-\191]',
+    '\224[\160-\191][\128-\191]', '[\225-\236\238\239][\128-\191][\128-\191]',
+    '\237[\128-\159][\128-\191]',
+    '\240[\144-\191][\128-\191][\128-\191]', '[\241-\243][\128-\191][\128-\191][\128-\191]',
+    '\244[\128-\143][\128-\191][\128-\191]',
   }) do id = string.gsub(id, wide, '.') end
   return not string.find(id, '[\128-\255]')
 end
@@ -268,6 +272,13 @@ local function are_plain(ids)
   local all = table.concat(ids)
   if tonumber(all, 36) == nil or string.find(all, '\0', 1, true) then return false end
   return string.byte(all, 1) > 32 and string.byte(all, -1) > 32
+end
+
+-- Reads a counter of attempts or crashes, 0 where there is none; nil: it was written by hand, and is
+-- none.
+local function counted(text)
+  local n = tonumber(text or 0)
+  return n and n >= 0 and n < 2147483648 and n or nil
 end
 
 -- Numbers of a hash for some ids, 0 where there is none.
