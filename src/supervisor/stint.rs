@@ -150,7 +150,9 @@ impl<C: JobContext> Stint<C> {
     /// Starts an attempt: reads what it is given. The job does nothing until it is polled.
     fn begin(&self, attempt: &Attempt, ctx: Arc<C>) -> Work {
         let work = match self.attempts.entry(&attempt.envelope.kind) {
-            Some(entry) => entry.run(ctx, attempt.envelope.payload.get()),
+            Some(entry) => attempt
+                .span
+                .in_scope(|| entry.run(ctx, attempt.envelope.payload.get())),
             // Only known kinds come this far.
             None => Box::pin(async { Err(JobError::Snooze(Duration::ZERO)) }),
         };
