@@ -162,6 +162,8 @@ impl<C: JobContext> Stint<C> {
     /// Does the work of the task.
     async fn work(self: Arc<Self>, first: Arc<Attempt>, ctx: Arc<C>) -> Left {
         let mut work = self.begin(&first, ctx);
+        // Its span ends with it, not with the last job that follows.
+        drop(first);
         let mut ran: u64 = 0;
         loop {
             let result = work.await;
