@@ -107,14 +107,20 @@ async fn what_is_no_envelope_or_incomplete_is_refused() {
     }
 }
 
+/// Writes what a hash of the queue says of a job.
+async fn set_by_hand(desk: &Desk, name: &str, id: &[u8], value: &str) {
+    let mut set = redis::cmd("HSET");
+    set.arg(format!("qh:{{{}}}:{name}", desk.queue))
+        .arg(id)
+        .arg(value);
+    redis().await.command::<()>("set", &set).await.unwrap();
+}
+
 /// Puts a job in line without the script, which would refuse its id.
 async fn put_by_hand(desk: &Desk, id: &[u8]) {
-    let key = |name: &str| format!("qh:{{{}}}:{name}", desk.queue);
-    let mut put = redis::cmd("HSET");
-    put.arg(key("jobs")).arg(id).arg(envelope("x"));
-    redis().await.command::<()>("put", &put).await.unwrap();
+    set_by_hand(desk, "jobs", id, &envelope("x")).await;
     let mut push = redis::cmd("RPUSH");
-    push.arg(key("ready")).arg(id);
+    push.arg(format!("qh:{{{}}}:ready", desk.queue)).arg(id);
     redis().await.command::<()>("push", &push).await.unwrap();
 }
 
@@ -230,11 +236,7 @@ async fn counters_and_notes_that_were_written_by_hand_stop_no_queue() {
         ("attempts", "1", "x"),
         ("stops", "2", "5"),
     ] {
-        let mut set = redis::cmd("HSET");
-        set.arg(format!("qh:{{{}}}:{name}", desk.queue))
-            .arg(id)
-            .arg(value);
-        redis().await.command::<()>("set", &set).await.unwrap();
+        set_by_hand(&desk, name, id.as_bytes(), value).await;
     }
     let held = desk.store.adopt(&desk.queue, &desk.worker, lease).await;
     assert_eq!(
@@ -254,11 +256,7 @@ async fn counters_and_notes_that_were_written_by_hand_stop_no_queue() {
     for (id, crashes) in [("3", "-1"), ("4", "4294967295")] {
         desk.put([id]).await;
         for (name, value) in [("crashes", crashes), ("attempts", "2")] {
-            let mut set = redis::cmd("HSET");
-            set.arg(format!("qh:{{{}}}:{name}", desk.queue))
-                .arg(id)
-                .arg(value);
-            redis().await.command::<()>("set", &set).await.unwrap();
+            set_by_hand(&desk, name, id.as_bytes(), value).await;
         }
         let job = desk.take(1).await.remove(0);
         assert_eq!((&*job.lease.id, job.attempt, job.crashes), (id, 3, 0));

@@ -1,6 +1,7 @@
 -- ARGV: worker, lease in ms, cursor ('0' first), token ('': any). Looks at some leases and answers: the
--- next cursor ('0': that was all), then five for each job under a lease that carries the worker's name, and is
--- that token's, renewed: id, token, envelope, attempt, crashes. Those whose ids nobody can say are dead.
+-- next cursor ('0': that was all), then five for each job under a lease that carries the worker's name
+-- and is that token's, renewed: id, token, envelope, attempt, crashes. Those whose ids nobody can say
+-- are dead.
 local worker, lease_ms = ARGV[1] .. '#', tonumber(ARGV[2])
 note_call(lease_ms)
 local answer = { '0' }

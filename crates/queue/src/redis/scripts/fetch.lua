@@ -213,9 +213,9 @@ local may_run
 local wait, ends = 0, now + lease_ms
 -- Redis writes a number that it is given with much ado: what goes into each job is written once.
 local ends_text = string.format('%.0f', ends)
--- What is answered of the jobs that ran before; how many are taken; of these, batch by batch, the ids,
--- the same in one text, and the envelopes; how long each id is (nil: none is taken, 0: they differ).
-local again, taken_all, batches, texts, jobs, length = {}, 0, {}, {}, {}, nil
+-- What is answered of the jobs that ran before; how many are taken; of these, batch by batch, the ids and
+-- the envelopes; how long each id is (nil: none is taken, 0: they differ).
+local again, taken_all, batches, jobs, length = {}, 0, {}, {}, nil
 local LARGEST_ANSWER, bytes = 4194304, 0
 
 -- Jobs that keep equal ones out only while they wait give their unique key up.
@@ -298,7 +298,7 @@ local function lease(ids)
   end
   if #taken > 0 then
     local n = #batches + 1
-    batches[n], texts[n], jobs[n] = taken, table.concat(taken), envelopes
+    batches[n], jobs[n] = taken, envelopes
     call('ZADD', LEASED, ends_text, token)
     call('SADD', under(token), unpack(taken))
     if many_held > 0 then
@@ -347,11 +347,9 @@ else
   call('ZREM', IDLE, worker)
   if #due + recovered > 0 then wake(waiting()) end
 end
-local ids = texts
-if length == 0 then
-  ids = {}
-  for _, batch in ipairs(batches) do
-    for _, id in ipairs(batch) do ids[#ids + 1] = id end
-  end
+local ids = {}
+for _, batch in ipairs(batches) do
+  if length ~= 0 then batch = { table.concat(batch) } end
+  for _, text in ipairs(batch) do ids[#ids + 1] = text end
 end
 return { wait, recovered, buried, again, length or 0, ids, jobs }
