@@ -13,8 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::future::BoxFuture;
-use quayhand_queue::{Done, Envelope, JobError, Outcome, Queue, Seat, Taken};
+use futures::{FutureExt as _, future::BoxFuture};
+use quayhand_queue::{Done, Envelope, JobError, Next, Outcome, Queue, Seat, Taken};
 use tokio::{sync::Notify, task::JoinError};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::{Instrument as _, instrument::Instrumented};
@@ -42,8 +42,19 @@ type Left = Option<Result<Done, JobError>>;
 type Work = Instrumented<BoxFuture<'static, Result<Done, JobError>>>;
 type Task = AbortOnDropHandle<Left>;
 
-/// Lets the tasks run that this one woke when it settled a job. They wait in a place of this thread from
-/// which no other takes them, and the next job may block the thread.
+/// Runs a job to its end; says whether it waited for anything.
+async fn run_to_end(mut work: Work) -> (Result<Done, JobError>, bool) {
+    let mut has_waited = false;
+    let result = poll_fn(|cx| {
+        let polled = work.poll_unpin(cx);
+        has_waited |= polled.is_pending();
+        polled
+    });
+    (result.await, has_waited)
+}
+
+/// Lets the tasks run that this one has woken. They wait in a place of this thread from which no other
+/// takes them, and the next job may block the thread.
 async fn step_back() {
     let mut has_stepped = false;
     poll_fn(|cx| {
@@ -98,7 +109,8 @@ enum Told {
 
 /// What a task does after a job.
 enum Then {
-    Run(Work),
+    /// Runs the next one; whether other tasks were woken meanwhile.
+    Run(Work, bool),
     End(Left),
 }
 
@@ -166,16 +178,20 @@ impl<C: JobContext> Stint<C> {
         drop(first);
         let mut ran: u64 = 0;
         loop {
-            let result = work.await;
-            match self.after(result) {
-                Then::Run(next) => work = next,
+            // One that waited may have woken others as well, such as a connection that it gave up.
+            let (result, has_waited) = run_to_end(work).await;
+            let has_woken = match self.after(result) {
+                Then::Run(next, has_woken) => {
+                    work = next;
+                    has_woken
+                }
                 Then::End(left) => return left,
-            }
+            };
             ran += 1;
             if ran.is_multiple_of(JOBS_A_TURN) {
                 // Calls are answered meanwhile.
                 tokio::task::yield_now().await;
-            } else {
+            } else if has_woken || has_waited {
                 step_back().await;
             }
         }
@@ -196,11 +212,12 @@ impl<C: JobContext> Stint<C> {
         let mut now = self.lock();
         let is_last = now.is_last;
         let may_follow = |envelope: &Envelope| !is_last && self.attempts.may_follow(envelope);
-        let next = self.seat.go_on(outcome, may_follow);
-        let attempt =
-            next.and_then(|next| Attempt::starting(&self.attempts, &self.queue, &next, at));
+        let Some(Next { taken, has_woken }) = self.seat.go_on(outcome, may_follow) else {
+            return Then::End(None);
+        };
+        let attempt = Attempt::starting(&self.attempts, &self.queue, &taken, at);
         let Some(attempt) = attempt.map(Arc::new) else {
-            // None follows; one of a kind that is not known has the seat, and is given back.
+            // It is of a kind that is not known, has the seat, and is given back.
             return Then::End(None);
         };
         (now.attempt, now.is_settling) = (Arc::clone(&attempt), false);
@@ -210,7 +227,7 @@ impl<C: JobContext> Stint<C> {
         drop(now);
         self.listing.goes_on(&attempt.envelope, attempt.started);
         let ctx = self.attempts.context(&attempt, &self.stop);
-        Then::Run(self.begin(&attempt, ctx))
+        Then::Run(self.begin(&attempt, ctx), has_woken)
     }
 
     /// Watches the task. Returns what becomes of a job that it did not settle.

@@ -4,14 +4,14 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::{mpsc, oneshot},
-    task::JoinHandle,
-};
+use tokio::{sync::oneshot, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::warn;
 
-use super::pool::Pool;
+use super::{
+    inbox::{Pile, Receiver, Sender, inbox},
+    pool::Pool,
+};
 use crate::{Finish, LARGEST_BATCH, jitter::Patience};
 
 /// How long a pool that closes tries to commit; what is left comes back when its leases end.
@@ -31,94 +31,78 @@ pub(super) struct Finisher {
 
 #[derive(Debug)]
 struct Way {
-    notes: mpsc::UnboundedSender<Note>,
-    inbox: Mutex<Option<Inbox>>,
+    inbox: Sender,
+    /// Goes to the task that commits.
+    ends: Mutex<Option<Ends>>,
 }
 
-/// What the committing task takes over. With it goes the word that all is committed.
+/// What that task takes over. With it goes the word that all is committed.
 #[derive(Debug)]
-struct Inbox {
-    notes: mpsc::UnboundedReceiver<Note>,
+struct Ends {
+    inbox: Receiver,
     _ended: DropGuard,
-}
-
-#[derive(Debug)]
-enum Note {
-    Finish(Finish),
-    Flushed(oneshot::Sender<()>),
 }
 
 impl Finisher {
     /// Makes the way in; `ended` is cancelled when everything is committed and nothing more
     /// can come.
     pub(super) fn new(ended: CancellationToken) -> Self {
-        let (sender, notes) = mpsc::unbounded_channel();
-        let inbox = Inbox {
-            notes,
+        let (sender, receiver) = inbox();
+        let ends = Ends {
+            inbox: receiver,
             _ended: ended.drop_guard(),
         };
         let way = Way {
-            notes: sender,
-            inbox: Mutex::new(Some(inbox)),
+            inbox: sender,
+            ends: Mutex::new(Some(ends)),
         };
         Self { way: Arc::new(way) }
     }
 
-    /// Hands a finish over; it is committed with the next group.
+    /// Hands a finish over; it is committed with the next group. Says whether that woke the task
+    /// that commits.
     ///
     /// The backlog is bounded by the slots: while nothing can be committed, nothing is fetched.
-    pub(super) fn commit(&self, finish: Finish) {
-        // Without a receiver the runtime is going down; the lease ends by itself.
-        let _gone = self.way.notes.send(Note::Finish(finish));
+    pub(super) fn commit(&self, finish: Finish) -> bool {
+        self.way.inbox.put(finish)
     }
 
     /// Waits until everything handed over before is committed or given up.
     pub(super) async fn flush(&self) {
         let (done, flushed) = oneshot::channel();
-        if self.way.notes.send(Note::Flushed(done)).is_ok() {
-            // An error means that the committing task ended: nothing is left to wait for.
-            let _ended = flushed.await;
-        }
+        self.way.inbox.put_flush(done);
+        // An error means that the committing task ended: nothing is left to wait for.
+        let _ended = flushed.await;
     }
 
     /// Starts the task that commits. It ends when every way in is gone and all is committed.
     pub(super) fn start(&self, pool: Arc<Pool>) -> JoinHandle<()> {
-        let inbox = self
+        let ends = self
             .way
-            .inbox
+            .ends
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         tokio::spawn(async move {
-            if let Some(inbox) = inbox {
-                commit_all(inbox, &pool).await;
+            if let Some(ends) = ends {
+                commit_all(ends, &pool).await;
             }
         })
     }
 }
 
-async fn commit_all(mut inbox: Inbox, pool: &Pool) {
-    let mut notes = Vec::new();
-    loop {
-        let many = inbox.notes.recv_many(&mut notes, LARGEST_BATCH).await;
-        if many == 0 {
-            break;
+async fn commit_all(mut ends: Ends, pool: &Pool) {
+    let mut pile = Pile::default();
+    while ends.inbox.take(&mut pile).await {
+        for batch in pile.finishes.chunks(LARGEST_BATCH) {
+            commit(batch, pool).await;
         }
-        let mut batch = Vec::with_capacity(notes.len());
-        let mut flushes = Vec::new();
-        for note in notes.drain(..) {
-            match note {
-                Note::Finish(finish) => batch.push(finish),
-                Note::Flushed(done) => flushes.push(done),
-            }
-        }
-        if !batch.is_empty() {
-            commit(&batch, pool).await;
-        }
-        for done in flushes {
+        for done in pile.flushes.drain(..) {
             // Nobody waits any more when the worker was dropped.
             let _gone = done.send(());
         }
+        let many = pile.finishes.len();
+        pile.finishes.clear();
         if many > MANY && many < LARGEST_BATCH {
             tokio::time::sleep(GATHERING).await;
         }

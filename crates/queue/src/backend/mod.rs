@@ -11,6 +11,7 @@ mod ahead;
 mod asking;
 mod fetcher;
 mod finisher;
+mod inbox;
 mod keeper;
 mod linger;
 mod notes;
@@ -40,7 +41,7 @@ pub use ack::{Ack, AckLayer};
 pub use keeper::Keeper;
 pub use notes::Notes;
 pub use pool::{KnownKinds, PoolConfig, PoolHandle, PoolStatus};
-pub use seat::Seat;
+pub use seat::{Next, Seat};
 pub use taken::Taken;
 
 use self::{ahead::Ahead, finisher::Finisher, linger::Linger, pool::Pool};

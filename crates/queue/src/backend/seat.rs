@@ -17,6 +17,16 @@ pub struct Seat {
     shared: Arc<Shared>,
 }
 
+/// A job that follows another.
+#[derive(Debug)]
+pub struct Next {
+    /// The job.
+    pub taken: Taken,
+    /// Settling the one before woke a task of the pool. The runtime may keep that task in a place of
+    /// this thread from which no other takes it: let it run before the next job, which may block.
+    pub has_woken: bool,
+}
+
 #[derive(Debug)]
 struct Shared {
     /// The duty of the job that runs here; none when it is settled and nobody followed.
@@ -72,15 +82,17 @@ impl Seat {
     ///
     /// A worker is not asked to stop while its jobs follow each other: who stops one makes its pool
     /// quiet first, or answers `false` for all.
-    pub fn go_on(&self, outcome: Outcome, may_follow: impl Fn(&Envelope) -> bool) -> Option<Taken> {
+    pub fn go_on(&self, outcome: Outcome, may_follow: impl Fn(&Envelope) -> bool) -> Option<Next> {
         let mut ticket = self.leave()?;
-        ticket.commit(outcome);
+        let mut has_woken = ticket.commit(outcome);
         // It has ended, and nobody cancels it any more.
         if self.shared.cancelled.is_cancelled() {
             return None;
         }
         let ahead = self.shared.ahead.upgrade()?;
-        ahead.follow(&mut ticket.slot, self, may_follow)
+        let taken = ahead.follow(&mut ticket.slot, self, may_follow)?;
+        has_woken |= ticket.slot.free();
+        Some(Next { taken, has_woken })
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Ticket>> {

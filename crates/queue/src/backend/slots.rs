@@ -129,6 +129,7 @@ impl Slots {
         self.held.fetch_add(1, SeqCst);
         Slot {
             slots: self.clone(),
+            is_held: true,
             is_taken: false,
         }
     }
@@ -147,6 +148,7 @@ impl Drop for Forget<'_> {
 #[derive(Debug)]
 pub(super) struct Slot {
     slots: Arc<Slots>,
+    is_held: bool,
     is_taken: bool,
 }
 
@@ -169,20 +171,31 @@ impl Slot {
     pub(super) fn is_taken(&self) -> bool {
         self.is_taken
     }
-}
 
-impl Drop for Slot {
-    fn drop(&mut self) {
+    /// Frees the place before it is dropped; says whether that woke the fetcher or the worker.
+    pub(super) fn free(&mut self) -> bool {
+        if !std::mem::take(&mut self.is_held) {
+            return false;
+        }
         let slots = &self.slots;
-        if self.is_taken {
+        let was_taken = std::mem::take(&mut self.is_taken);
+        if was_taken {
             slots.used.fetch_sub(1, SeqCst);
             slots.left.fetch_add(1, SeqCst);
             slots.wake_worker();
         }
         let held = slots.held.fetch_sub(1, SeqCst) - 1;
-        if held < slots.wanted.load(SeqCst) {
+        let is_wanted = held < slots.wanted.load(SeqCst);
+        if is_wanted {
             slots.changed.notify_one();
         }
+        was_taken || is_wanted
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.free();
     }
 }
 

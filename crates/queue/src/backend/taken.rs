@@ -80,18 +80,19 @@ impl Ticket {
         self.commit(outcome);
     }
 
-    /// Says what became of the job, once; its slot stays taken.
-    pub(super) fn commit(&mut self, outcome: Outcome) {
-        if let Some(lease) = self.lease.take() {
-            self.notes.end();
-            // There is nothing to say of an attempt that did not begin.
-            let keeping = self.keeping.take().filter(|_| self.slot.is_taken());
-            self.finisher.commit(Finish {
-                lease,
-                kept: keeping.map(|keeping| Box::new(keeping.kept(&outcome, &self.notes))),
-                outcome,
-            });
-        }
+    /// Says what became of the job, once; its slot stays taken. Returns whether that woke a task.
+    pub(super) fn commit(&mut self, outcome: Outcome) -> bool {
+        let Some(lease) = self.lease.take() else {
+            return false;
+        };
+        self.notes.end();
+        // There is nothing to say of an attempt that did not begin.
+        let keeping = self.keeping.take().filter(|_| self.slot.is_taken());
+        self.finisher.commit(Finish {
+            lease,
+            kept: keeping.map(|keeping| Box::new(keeping.kept(&outcome, &self.notes))),
+            outcome,
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Who gets a slot, and whom a job follows.
 use std::task::Waker;
 
+use futures::FutureExt as _;
 use tokio::sync::Semaphore;
 
 use super::*;
@@ -105,7 +106,7 @@ fn a_job_follows_another_in_its_slot() {
     assert!(scene.next().is_pending(), "the slot is taken");
     assert_eq!(scene.counts(), (1, 2));
     let next = seat.go_on(done(), |_| true).expect("another waits");
-    assert_eq!(&*next.lease.id, "second");
+    assert_eq!(&*next.taken.lease.id, "second");
     assert!(first.has_ended() && !second.has_ended());
     assert_eq!(scene.counts(), (1, 1));
     assert!(seat.go_on(done(), |_| true).is_none(), "none waits");
@@ -115,6 +116,33 @@ fn a_job_follows_another_in_its_slot() {
         ((0, 0), 2)
     );
     assert!(seat.go_on(done(), |_| true).is_none(), "none has the seat");
+}
+
+#[test]
+fn who_goes_on_learns_whether_that_woke_a_task() {
+    let scene = Scene::new(1);
+    scene.add(["1", "2", "3", "4", "5"]);
+    let seat = scene.started().seat;
+    let has_woken = || seat.go_on(done(), |_| true).unwrap().has_woken;
+    assert!(!has_woken(), "nobody waits");
+    let mut few = Box::pin(scene.ahead.pool.slots.fewer_than(3));
+    assert!(few.as_mut().now_or_never().is_none());
+    assert!(!has_woken(), "the fetcher waits for fewer");
+    assert!(has_woken(), "it waits for this");
+    assert!(few.now_or_never().is_some());
+    assert!(!has_woken(), "it waits no more");
+}
+
+#[tokio::test]
+async fn who_goes_on_learns_whether_the_finisher_waited() {
+    let scene = Scene::new(1);
+    scene.add(["1", "2"]);
+    let seat = scene.started().seat;
+    let _committing = scene.finisher.start(scene.ahead.pool.clone());
+    // It has nothing to do, and says when it has seen that.
+    scene.finisher.flush().await;
+    tokio::task::yield_now().await;
+    assert!(seat.go_on(done(), |_| true).unwrap().has_woken);
 }
 
 #[test]
@@ -224,7 +252,7 @@ fn jobs_that_cannot_run_here_are_passed_over() {
     scene.ahead.add([first, broken, unknown, last]);
     let seat = scene.started().seat;
     let next = seat.go_on(done(), |_| true).expect("the last one");
-    assert_eq!(&*next.lease.id, "last");
+    assert_eq!(&*next.taken.lease.id, "last");
     assert!(notes.iter().all(Notes::has_ended), "both are settled");
     assert_eq!(scene.counts(), (1, 1));
 }
