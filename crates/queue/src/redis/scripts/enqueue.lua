@@ -6,12 +6,15 @@
 -- Nothing is written before everything was looked at: a job is enqueued whole or not at all, and an
 -- error names the first that cannot be.
 local answer, ready, wakes = {}, {}, 0
--- Id and value, of what is written at the end, by hash.
-local notes = { [MARKS] = {}, [key('qmarks')] = {}, [key('lanes')] = {} }
-local function note(hash, id, value)
+-- Field and value, of what is written at the end, by hash.
+local notes = { [UNIQUE] = {}, [MARKS] = {}, [key('qmarks')] = {}, [key('lanes')] = {} }
+-- What is written of the jobs' unique keys: end of the mark and who holds it.
+local held = {}
+local function note(hash, field, value)
   local list = notes[hash]
-  list[#list + 1] = id
+  list[#list + 1] = field
   list[#list + 1] = value
+  if hash == UNIQUE then held[field] = value end
 end
 local first, width = 1, 5
 if ARGV[1] == '' then first, width = 2, 8 end
@@ -56,9 +59,18 @@ for at = first, #ARGV, width do
   if wrong then return redis.error_reply('ERR job ' .. (at - first) / width + 1 .. ': ' .. wrong) end
 end
 
+if width > 2 then
+  local keys = {}
+  for at = first + 2, #ARGV, width do
+    if ARGV[at] ~= '' then keys[#keys + 1] = ARGV[at] end
+  end
+  local found = #keys > 0 and call('HMGET', UNIQUE, unpack(keys)) or {}
+  for n, mark in ipairs(found) do held[keys[n]] = mark end
+end
+
 -- The job that holds the key, and until when.
 local function holder(unique, id)
-  local mark = call('HGET', UNIQUE, unique)
+  local mark = held[unique]
   if not mark then return '' end
   local ends, by = string.match(mark, '^(%d+):(.*)$')
   if by ~= id and tonumber(ends) > now then return by, tonumber(ends) end
@@ -86,6 +98,9 @@ local function change(by, ends, mode, delay, envelope)
   end
 end
 
+-- Jobs that wait in lanes, and the lane of each.
+local fair, lane_of = {}, {}
+
 -- Puts a new job where it waits.
 local function place_job(id, delay, lane)
   if delay > 0 then
@@ -93,8 +108,7 @@ local function place_job(id, delay, lane)
     -- Somebody must look again to learn when it is due.
     if delay < LONGEST_WAIT_MS then wakes = 1 end
   elseif lane ~= PLAIN then
-    lanes().line_up(key('fair'), id, lane, false)
-    wakes = wakes + 1
+    fair[#fair + 1], lane_of[#lane_of + 1] = id, lane
   else
     ready[#ready + 1] = id
   end
@@ -152,5 +166,6 @@ for hash, list in pairs(notes) do
   if #list > 0 then call('HSET', hash, unpack(list)) end
 end
 if #ready > 0 then call('RPUSH', READY, unpack(ready)) end
-wake(#ready + wakes)
+if #fair > 0 then lanes().line_up(key('fair'), fair, lane_of, false) end
+wake(#ready + #fair + wakes)
 return answer

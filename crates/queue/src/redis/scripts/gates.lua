@@ -107,7 +107,8 @@ local function gates()
   end
 
   local function park(gate, id, look_at)
-    lanes().line_up(key('park:' .. gate), id, call('HGET', key('lanes'), id) or PLAIN, false)
+    local lane = call('HGET', key('lanes'), id) or PLAIN
+    lanes().line_up(key('park:' .. gate), { id }, { lane }, false)
     call('HSET', key('blocked'), id, gate)
     call('ZADD', key('parks'), look_at, gate)
   end

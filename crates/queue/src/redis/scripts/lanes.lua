@@ -13,17 +13,30 @@ local function lanes()
 
   local function whole(number) return string.format('%.0f', number) end
 
-  -- Puts one job in line; at the front means in the round that is being served.
-  local function line_up(set, id, lane, at_front)
-    local priority = tonumber(string.match(lane, '^(-?%d+):'))
-    local rounds = set .. ':rounds'
-    local score = tonumber(call('ZSCORE', rounds, 'v' .. priority) or 0 - priority * RANK)
-    if not at_front then
-      local last = call('ZSCORE', rounds, lane)
-      if last then score = math.max(score, last + 1) end
-      call('ZADD', rounds, score, lane)
+  -- Puts jobs in line, each in its lane; at the front means in the round that is being served.
+  local function line_up(set, ids, lane_of, at_front)
+    local rounds, places, scored, ends = set .. ':rounds', {}, {}, {}
+
+    local function first_place(lane)
+      local priority = tonumber(string.match(lane, '^(-?%d+):'))
+      local score = tonumber(call('ZSCORE', rounds, 'v' .. priority) or 0 - priority * RANK)
+      local last = not at_front and call('ZSCORE', rounds, lane)
+      return last and math.max(score, last + 1) or score
     end
-    call('ZADD', set, score, id)
+
+    for n, id in ipairs(ids) do
+      local lane = lane_of[n]
+      local score = places[lane] or first_place(lane)
+      scored[2 * n - 1], scored[2 * n] = score, id
+      places[lane] = at_front and score or score + 1
+    end
+    call('ZADD', set, unpack(scored))
+    if at_front then return end
+    for lane, score in pairs(places) do
+      ends[#ends + 1] = score - 1
+      ends[#ends + 1] = lane
+    end
+    call('ZADD', rounds, unpack(ends))
   end
 
   -- Notes which rounds are served now, by priority, and forgets lanes that were served before and
@@ -114,14 +127,16 @@ local function queue_up(ids, at_front)
   if #ids == 0 then return end
   local plain = ids
   if call('EXISTS', key('lanes')) == 1 then
+    local fair, lane_of = {}, {}
     plain = {}
     for n, lane in ipairs(call('HMGET', key('lanes'), unpack(ids))) do
       if lane then
-        lanes().line_up(key('fair'), ids[n], lane, at_front)
+        fair[#fair + 1], lane_of[#lane_of + 1] = ids[n], lane
       else
         plain[#plain + 1] = ids[n]
       end
     end
+    if #fair > 0 then lanes().line_up(key('fair'), fair, lane_of, at_front) end
   end
   if #plain == 0 then return end
   if not at_front then

@@ -177,11 +177,11 @@ end
 
 local function put(hash, id, value) call('HSET', hash, id, value) end
 
--- Marks the key as the job's, for as long as it waits, or runs as well; `note` writes whose it is.
+-- Marks the key as the job's, for as long as it waits, or runs as well; `note` writes it.
 local function mark(unique, id, longest_ms, mode, note)
   -- Times are written whole: at most 2^53.
   local ends = string.format('%.0f', now + longest_ms)
-  call('HSET', UNIQUE, unique, ends .. ':' .. id)
+  note(UNIQUE, unique, ends .. ':' .. id)
   if mode == 'running' then
     note(MARKS, id, unique)
   else
