@@ -14,7 +14,7 @@ use std::{
 };
 
 use futures::{FutureExt as _, future::BoxFuture};
-use quayhand_queue::{Done, Envelope, JobError, Next, Outcome, Queue, Seat, Taken};
+use quayhand_queue::{Done, Envelope, Follower, JobError, Outcome, Queue, Seat, Taken};
 use tokio::{sync::Notify, task::JoinError};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::{Instrument as _, instrument::Instrumented};
@@ -37,6 +37,9 @@ const ABORT_PATIENCE: Duration = Duration::from_secs(1);
 /// After how many jobs a task lets its thread look for answers of servers.
 const JOBS_A_TURN: u64 = 8;
 
+/// A job that takes longer does not feel what it costs to let others run after it.
+const SHORT: Duration = Duration::from_micros(100);
+
 /// What the last job returned that its task did not settle; `None`: it settled all.
 type Left = Option<Result<Done, JobError>>;
 type Work = Instrumented<BoxFuture<'static, Result<Done, JobError>>>;
@@ -53,8 +56,9 @@ async fn run_to_end(mut work: Work) -> (Result<Done, JobError>, bool) {
     (result.await, has_waited)
 }
 
-/// Lets the tasks run that this one has woken. They wait in a place of this thread from which no other
-/// takes them, and the next job may block the thread.
+/// Lets the task run that this one has woken. The last one waits in a place of this thread from which no
+/// other takes it, and the next job may block the thread. What a short job that waited for nothing woke
+/// itself waits for the end of the turn.
 async fn step_back() {
     let mut has_stepped = false;
     poll_fn(|cx| {
@@ -109,8 +113,11 @@ enum Told {
 
 /// What a task does after a job.
 enum Then {
-    /// Runs the next one; whether other tasks were woken meanwhile.
-    Run(Work, bool),
+    /// Runs the next one; other tasks were woken meanwhile, or may have been.
+    Run {
+        next: Work,
+        has_woken: bool,
+    },
     End(Left),
 }
 
@@ -181,7 +188,7 @@ impl<C: JobContext> Stint<C> {
             // One that waited may have woken others as well, such as a connection that it gave up.
             let (result, has_waited) = run_to_end(work).await;
             let has_woken = match self.after(result) {
-                Then::Run(next, has_woken) => {
+                Then::Run { next, has_woken } => {
                     work = next;
                     has_woken
                 }
@@ -208,11 +215,12 @@ impl<C: JobContext> Stint<C> {
             Arc::clone(&now.attempt)
         };
         let at = Instant::now();
+        let took = at.saturating_duration_since(attempt.started);
         let outcome = attempt.end(Ended::Returned(result), at);
         let mut now = self.lock();
         let is_last = now.is_last;
         let may_follow = |envelope: &Envelope| !is_last && self.attempts.may_follow(envelope);
-        let Some(Next { taken, has_woken }) = self.seat.go_on(outcome, may_follow) else {
+        let Some(Follower { taken, has_woken }) = self.seat.go_on(outcome, may_follow) else {
             return Then::End(None);
         };
         let attempt = Attempt::starting(&self.attempts, &self.queue, &taken, at);
@@ -221,13 +229,17 @@ impl<C: JobContext> Stint<C> {
             return Then::End(None);
         };
         (now.attempt, now.is_settling) = (Arc::clone(&attempt), false);
-        if attempt.ends() < now.look_at {
+        let is_sooner = attempt.ends() < now.look_at;
+        if is_sooner {
             self.sooner.notify_one();
         }
         drop(now);
         self.listing.goes_on(&attempt.envelope, attempt.started);
         let ctx = self.attempts.context(&attempt, &self.stop);
-        Then::Run(self.begin(&attempt, ctx), has_woken)
+        Then::Run {
+            next: self.begin(&attempt, ctx),
+            has_woken: has_woken || is_sooner || took >= SHORT,
+        }
     }
 
     /// Watches the task. Returns what becomes of a job that it did not settle.

@@ -32,8 +32,8 @@ mod unique;
 
 pub use self::redis::RedisStore;
 pub use backend::{
-    Ack, AckLayer, Backend, Keeper, KnownKinds, Next, Notes, PoolConfig, PoolHandle, PoolStatus,
-    Seat, Taken,
+    Ack, AckLayer, Backend, Follower, Keeper, KnownKinds, Notes, PoolConfig, PoolHandle,
+    PoolStatus, Seat, Taken,
 };
 pub use bulk::Bulk;
 pub use client::Client;

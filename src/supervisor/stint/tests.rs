@@ -17,8 +17,9 @@ use tokio_util::sync::CancellationToken;
 use crate::supervisor::{JobContext, attempt::Attempts, pool::Pool};
 
 const QUEUE: Queue = Queue::new("gc");
-/// So many that the pool sees how short they are, and others wait when the odd one begins.
-const BEFORE: u32 = 4_000;
+/// So many that the pool sees how short they are, and others wait when the odd one begins: not at the end of
+/// a turn.
+const BEFORE: u32 = 4_003;
 const AFTER: u32 = 100;
 
 /// Notes in which task what ran.

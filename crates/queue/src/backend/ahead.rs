@@ -16,7 +16,7 @@ use std::{
 use super::{
     Taken,
     pool::Pool,
-    seat::Seat,
+    seat::{Follower, Seat},
     slots::{Slot, Slots},
     waiting::Waiting,
 };
@@ -125,20 +125,23 @@ impl Ahead {
         slot: &mut Slot,
         seat: &Seat,
         may_follow: impl Fn(&Envelope) -> bool,
-    ) -> Option<Taken> {
+    ) -> Option<Follower> {
         let pool = &*self.pool;
+        // Those that are passed over are settled.
+        let mut has_woken = false;
         while pool.slots.may_go_on() {
             let job = self.lock().pop_front()?;
             let Some((job, envelope)) = job.read(pool) else {
+                has_woken = true;
                 continue;
             };
             if !may_follow(&envelope) {
                 self.put_back(job);
                 return None;
             }
-            let begun = job.begin(envelope, seat.clone(), |next| next.take_over(slot));
-            if begun.is_some() {
-                return begun;
+            match job.begin(envelope, seat.clone(), |next| next.take_over(slot)) {
+                Some(taken) => return Some(Follower { taken, has_woken }),
+                None => has_woken = true,
             }
         }
         None

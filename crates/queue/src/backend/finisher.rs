@@ -94,14 +94,15 @@ impl Finisher {
 async fn commit_all(mut ends: Ends, pool: &Pool) {
     let mut pile = Pile::default();
     while ends.inbox.take(&mut pile).await {
+        let mut many = 0;
         for batch in pile.finishes.chunks(LARGEST_BATCH) {
             commit(batch, pool).await;
+            many = batch.len();
         }
         for done in pile.flushes.drain(..) {
             // Nobody waits any more when the worker was dropped.
             let _gone = done.send(());
         }
-        let many = pile.finishes.len();
         pile.finishes.clear();
         if many > MANY && many < LARGEST_BATCH {
             tokio::time::sleep(GATHERING).await;

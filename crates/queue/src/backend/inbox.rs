@@ -23,6 +23,12 @@ pub(super) struct Pile {
     pub(super) flushes: Vec<oneshot::Sender<()>>,
 }
 
+impl Pile {
+    fn is_empty(&self) -> bool {
+        self.finishes.is_empty() && self.flushes.is_empty()
+    }
+}
+
 /// Puts things in; when it is dropped nothing more comes.
 #[derive(Debug)]
 pub(super) struct Sender {
@@ -44,10 +50,17 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     pile: Pile,
-    /// The receiver waits, and nobody woke it yet.
+    /// The receiver waits or is about to, and nobody woke it yet.
     is_awaited: bool,
     /// One of the ends is gone.
     is_closed: bool,
+}
+
+/// What the receiver found.
+enum Tried {
+    Taken,
+    Empty,
+    Ended,
 }
 
 impl Sender {
@@ -70,14 +83,15 @@ impl Drop for Sender {
 }
 
 impl Receiver {
-    /// Exchanges an empty pile for what lies there; waits until there is something. `false`: nothing
+    /// Fills an empty pile with what lies there, waiting until there is something. `false`: nothing
     /// more comes.
-    pub(super) async fn take(&mut self, empty: &mut Pile) -> bool {
+    pub(super) async fn take(&mut self, pile: &mut Pile) -> bool {
         loop {
-            if let Some(is_there) = self.shared.take(empty) {
-                return is_there;
+            match self.shared.try_take(pile) {
+                Tried::Taken => return true,
+                Tried::Ended => return false,
+                Tried::Empty => self.shared.came.notified().await,
             }
-            self.shared.came.notified().await;
         }
     }
 }
@@ -110,15 +124,20 @@ impl Shared {
         wakes
     }
 
-    /// Exchanges the pile; `None`: something may come.
-    fn take(&self, empty: &mut Pile) -> Option<bool> {
+    /// Exchanges the piles if something lies there; else whoever adds wakes the receiver.
+    fn try_take(&self, pile: &mut Pile) -> Tried {
+        debug_assert!(pile.is_empty(), "what is in it would come again");
         let mut state = self.lock();
-        if !state.pile.finishes.is_empty() || !state.pile.flushes.is_empty() {
-            std::mem::swap(&mut state.pile, empty);
-            return Some(true);
+        if !state.pile.is_empty() {
+            std::mem::swap(&mut state.pile, pile);
+            return Tried::Taken;
         }
         state.is_awaited = true;
-        state.is_closed.then_some(false)
+        if state.is_closed {
+            Tried::Ended
+        } else {
+            Tried::Empty
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -41,7 +41,7 @@ pub use ack::{Ack, AckLayer};
 pub use keeper::Keeper;
 pub use notes::Notes;
 pub use pool::{KnownKinds, PoolConfig, PoolHandle, PoolStatus};
-pub use seat::{Next, Seat};
+pub use seat::{Follower, Seat};
 pub use taken::Taken;
 
 use self::{ahead::Ahead, finisher::Finisher, linger::Linger, pool::Pool};

@@ -19,11 +19,12 @@ pub struct Seat {
 
 /// A job that follows another.
 #[derive(Debug)]
-pub struct Next {
+pub struct Follower {
     /// The job.
     pub taken: Taken,
-    /// Settling the one before woke a task of the pool. The runtime may keep that task in a place of
-    /// this thread from which no other takes it: let it run before the next job, which may block.
+    /// What was settled before it has woken a task of the pool, or may have. The runtime may keep that
+    /// task in a place of this thread from which no other takes it: let it run before the job, which may
+    /// block.
     pub has_woken: bool,
 }
 
@@ -82,17 +83,21 @@ impl Seat {
     ///
     /// A worker is not asked to stop while its jobs follow each other: who stops one makes its pool
     /// quiet first, or answers `false` for all.
-    pub fn go_on(&self, outcome: Outcome, may_follow: impl Fn(&Envelope) -> bool) -> Option<Next> {
+    pub fn go_on(
+        &self,
+        outcome: Outcome,
+        may_follow: impl Fn(&Envelope) -> bool,
+    ) -> Option<Follower> {
         let mut ticket = self.leave()?;
-        let mut has_woken = ticket.commit(outcome);
+        let has_woken = ticket.commit(outcome);
         // It has ended, and nobody cancels it any more.
         if self.shared.cancelled.is_cancelled() {
             return None;
         }
         let ahead = self.shared.ahead.upgrade()?;
-        let taken = ahead.follow(&mut ticket.slot, self, may_follow)?;
-        has_woken |= ticket.slot.free();
-        Some(Next { taken, has_woken })
+        let mut follower = ahead.follow(&mut ticket.slot, self, may_follow)?;
+        follower.has_woken |= has_woken | ticket.slot.free();
+        Some(follower)
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Ticket>> {

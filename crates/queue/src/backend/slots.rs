@@ -172,14 +172,13 @@ impl Slot {
         self.is_taken
     }
 
-    /// Frees the place before it is dropped; says whether that woke the fetcher or the worker.
+    /// Frees the place before it is dropped; says whether that woke the fetcher.
     pub(super) fn free(&mut self) -> bool {
         if !std::mem::take(&mut self.is_held) {
             return false;
         }
         let slots = &self.slots;
-        let was_taken = std::mem::take(&mut self.is_taken);
-        if was_taken {
+        if std::mem::take(&mut self.is_taken) {
             slots.used.fetch_sub(1, SeqCst);
             slots.left.fetch_add(1, SeqCst);
             slots.wake_worker();
@@ -189,7 +188,7 @@ impl Slot {
         if is_wanted {
             slots.changed.notify_one();
         }
-        was_taken || is_wanted
+        is_wanted
     }
 }
 

@@ -139,9 +139,8 @@ async fn who_goes_on_learns_whether_the_finisher_waited() {
     scene.add(["1", "2"]);
     let seat = scene.started().seat;
     let _committing = scene.finisher.start(scene.ahead.pool.clone());
-    // It has nothing to do, and says when it has seen that.
+    // Told of this, it waits for more.
     scene.finisher.flush().await;
-    tokio::task::yield_now().await;
     assert!(seat.go_on(done(), |_| true).unwrap().has_woken);
 }
 
@@ -254,6 +253,7 @@ fn jobs_that_cannot_run_here_are_passed_over() {
     let next = seat.go_on(done(), |_| true).expect("the last one");
     assert_eq!(&*next.taken.lease.id, "last");
     assert!(notes.iter().all(Notes::has_ended), "both are settled");
+    assert!(next.has_woken, "that may have woken somebody");
     assert_eq!(scene.counts(), (1, 1));
 }
 
