@@ -184,10 +184,12 @@ impl<C: JobContext> Stint<C> {
         // Its span ends with it, not with the last job that follows.
         drop(first);
         let mut ran: u64 = 0;
+        let mut since = Instant::now();
         loop {
             // One that waited may have woken others as well, such as a connection that it gave up.
             let (result, has_waited) = run_to_end(work).await;
-            let has_woken = match self.after(result) {
+            let at = Instant::now();
+            let has_woken = match self.after(result, at) {
                 Then::Run { next, has_woken } => {
                     work = next;
                     has_woken
@@ -195,17 +197,22 @@ impl<C: JobContext> Stint<C> {
                 Then::End(left) => return left,
             };
             ran += 1;
+            let is_short = at.saturating_duration_since(since) < SHORT;
+            since = at;
             if ran.is_multiple_of(JOBS_A_TURN) {
                 // Calls are answered meanwhile.
                 tokio::task::yield_now().await;
-            } else if has_woken || has_waited {
+            } else if has_woken || has_waited || !is_short {
                 step_back().await;
+            } else {
+                continue;
             }
+            since = Instant::now();
         }
     }
 
-    /// Settles a job that ended and begins the next one.
-    fn after(&self, result: Result<Done, JobError>) -> Then {
+    /// Settles a job that ended at `at` and begins the next one.
+    fn after(&self, result: Result<Done, JobError>, at: Instant) -> Then {
         let attempt = {
             let mut now = self.lock();
             if self.is_alone || now.told.is_some() {
@@ -214,8 +221,6 @@ impl<C: JobContext> Stint<C> {
             now.is_settling = true;
             Arc::clone(&now.attempt)
         };
-        let at = Instant::now();
-        let took = at.saturating_duration_since(attempt.started);
         let outcome = attempt.end(Ended::Returned(result), at);
         let mut now = self.lock();
         let is_last = now.is_last;
@@ -238,7 +243,7 @@ impl<C: JobContext> Stint<C> {
         let ctx = self.attempts.context(&attempt, &self.stop);
         Then::Run {
             next: self.begin(&attempt, ctx),
-            has_woken: has_woken || is_sooner || took >= SHORT,
+            has_woken: has_woken || is_sooner,
         }
     }
 

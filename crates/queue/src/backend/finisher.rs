@@ -17,12 +17,6 @@ use crate::{Finish, LARGEST_BATCH, jitter::Patience};
 /// How long a pool that closes tries to commit; what is left comes back when its leases end.
 const CLOSING_PATIENCE: Duration = Duration::from_secs(5);
 
-/// After a call for more jobs than this the next one waits for more than the first that ends: a call
-/// costs as much as some dozens of jobs.
-const MANY: usize = 50;
-/// For how long it does.
-const GATHERING: Duration = Duration::from_millis(1);
-
 /// The way to the task that commits; cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Finisher {
@@ -94,20 +88,22 @@ impl Finisher {
 async fn commit_all(mut ends: Ends, pool: &Pool) {
     let mut pile = Pile::default();
     while ends.inbox.take(&mut pile).await {
-        let mut many = 0;
-        for batch in pile.finishes.chunks(LARGEST_BATCH) {
+        for batch in pile.finishes.chunks(call_size(pile.finishes.len())) {
             commit(batch, pool).await;
-            many = batch.len();
         }
         for done in pile.flushes.drain(..) {
             // Nobody waits any more when the worker was dropped.
             let _gone = done.send(());
         }
         pile.finishes.clear();
-        if many > MANY && many < LARGEST_BATCH {
-            tokio::time::sleep(GATHERING).await;
-        }
     }
+}
+
+/// How many of a pile's finishes go into a call: as many into the last one as into the others, since a
+/// call costs as much as some dozens of jobs.
+fn call_size(finishes: usize) -> usize {
+    let calls = finishes.div_ceil(LARGEST_BATCH).max(1);
+    finishes.div_ceil(calls).max(1)
 }
 
 /// Commits a group, however often it takes; a pool that closes tries a few seconds only.
@@ -152,6 +148,18 @@ fn report_refused(batch: &[Finish], settled: &[bool], was_unsure: bool, pool: &P
                 job.id = &*finish.lease.id,
                 "the outcome of a job was refused: its lease was lost, so it runs or ran elsewhere"
             );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_of_one_size() {
+        for (finishes, size) in [(0, 1), (1, 1), (1_000, 1_000), (1_001, 501), (2_999, 1_000)] {
+            assert_eq!(call_size(finishes), size, "{finishes}");
         }
     }
 }
