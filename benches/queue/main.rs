@@ -20,7 +20,8 @@
 //! - `QUAYHAND_BENCH_PARTS`: of `backlog,enqueue,speed,latency,idle`, default all. What is
 //!   compared with another way's figure needs that way's part.
 //! - `QUAYHAND_BENCH_RUNS`: runs of each way, default 5.
-//! - `QUAYHAND_BENCH_JOBS`: jobs of a run, default 100,000; fewer where each takes a round trip.
+//! - `QUAYHAND_BENCH_JOBS`: jobs of a run, default 100,000; fewer where each takes a round trip, three
+//!   times as many in the part `speed`.
 //! - `QUAYHAND_BENCH_BACKLOG`: jobs of the backlog, default 1,000,000.
 //! - `QUAYHAND_BENCH_CONCURRENT`: of the part `speed`, how many at a time; default
 //!   `1,10,100,1000`.

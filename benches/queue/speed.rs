@@ -22,6 +22,9 @@ const ALL_ON_RATIO: f64 = 0.25;
 /// Times the peer's speed, at whatever concurrency that is best.
 const PEER_TIMES: f64 = 2.0;
 
+/// So many times as long as those of the other parts are these runs: a daemon that starts asks its
+/// database what there is, some 30 ms of a processor, and runs jobs meanwhile.
+const LONGER: u32 = 3;
 /// Longest that a run may take.
 const PATIENCE: Duration = Duration::from_mins(3);
 
@@ -127,12 +130,7 @@ fn judge(report: &mut Report, row: &Row, way: Way, best_peer: f64) -> String {
 }
 
 async fn measure_at(stage: &mut Stage, size: &Size, concurrent: usize) -> Row {
-    // A run of few at a time waits for a round trip a job.
-    let jobs = match concurrent {
-        1 => size.jobs / 10,
-        10 => size.jobs / 2,
-        _ => size.jobs,
-    };
+    let jobs = size.jobs * LONGER;
     let ways: Vec<_> = Way::ALL
         .into_iter()
         .filter(|way| way.is_chosen(&size.ways))
