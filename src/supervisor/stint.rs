@@ -6,19 +6,20 @@
 //!
 //! A task that has ended a job takes the next one that waits in the pool: short jobs cost no task
 //! each. The first job that is told to stop is the last one of its task.
+mod turn;
+
 use std::{
-    future::poll_fn,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::Poll,
     time::{Duration, Instant},
 };
 
-use futures::{FutureExt as _, future::BoxFuture};
+use futures::future::BoxFuture;
 use quayhand_queue::{Done, Envelope, Follower, JobError, Outcome, Queue, Seat, Taken};
 use tokio::{sync::Notify, task::JoinError};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::{Instrument as _, instrument::Instrumented};
 
+use self::turn::Turn;
 use super::{
     JobContext,
     attempt::{Attempt, Attempts},
@@ -34,42 +35,10 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How long a dropped task may take to notice; one that blocks its thread never does.
 const ABORT_PATIENCE: Duration = Duration::from_secs(1);
 
-/// After how many jobs a task lets its thread look for answers of servers.
-const JOBS_A_TURN: u64 = 8;
-
-/// A job that takes longer does not feel what it costs to let others run after it.
-const SHORT: Duration = Duration::from_micros(100);
-
 /// What the last job returned that its task did not settle; `None`: it settled all.
 type Left = Option<Result<Done, JobError>>;
 type Work = Instrumented<BoxFuture<'static, Result<Done, JobError>>>;
 type Task = AbortOnDropHandle<Left>;
-
-/// Runs a job to its end; says whether it waited for anything.
-async fn run_to_end(mut work: Work) -> (Result<Done, JobError>, bool) {
-    let mut has_waited = false;
-    let result = poll_fn(|cx| {
-        let polled = work.poll_unpin(cx);
-        has_waited |= polled.is_pending();
-        polled
-    });
-    (result.await, has_waited)
-}
-
-/// Lets the task run that this one has woken. The last one waits in a place of this thread from which no
-/// other takes it, and the next job may block the thread. What a short job that waited for nothing woke
-/// itself waits for the end of the turn.
-async fn step_back() {
-    let mut has_stepped = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut has_stepped, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
-}
 
 /// The jobs of one task.
 pub(super) struct Stint<C> {
@@ -183,31 +152,18 @@ impl<C: JobContext> Stint<C> {
         let mut work = self.begin(&first, ctx);
         // Its span ends with it, not with the last job that follows.
         drop(first);
-        let mut ran: u64 = 0;
-        let mut since = Instant::now();
+        let mut turn = Turn::begin();
         loop {
             // One that waited may have woken others as well, such as a connection that it gave up.
-            let (result, has_waited) = run_to_end(work).await;
+            let (result, has_waited) = turn::run_to_end(work).await;
             let at = Instant::now();
-            let has_woken = match self.after(result, at) {
+            match self.after(result, at) {
                 Then::Run { next, has_woken } => {
                     work = next;
-                    has_woken
+                    turn.go_on(at, has_woken || has_waited).await;
                 }
                 Then::End(left) => return left,
-            };
-            ran += 1;
-            let is_short = at.saturating_duration_since(since) < SHORT;
-            since = at;
-            if ran.is_multiple_of(JOBS_A_TURN) {
-                // Calls are answered meanwhile.
-                tokio::task::yield_now().await;
-            } else if has_woken || has_waited || !is_short {
-                step_back().await;
-            } else {
-                continue;
             }
-            since = Instant::now();
         }
     }
 
