@@ -247,3 +247,21 @@ async fn wake_ups_are_bounded() {
     let sizes = sizes(&redis, &desk).await;
     assert_eq!((sizes["wake"], sizes["idle"]), (1, 1));
 }
+
+/// A job that is due soon wakes one more; those in lanes are not forgotten for it.
+#[tokio::test]
+async fn jobs_in_lanes_wake_workers_beside_one_that_is_due_soon() {
+    let (_server, redis, mut desk) = alone().await;
+    for host in ["a", "b", "c", "d"] {
+        desk.worker = WorkerId::new(host);
+        desk.fetch(1, LONG_LEASE).await;
+    }
+    let soon = NewJob {
+        delay: Duration::from_secs(1),
+        ..job("soon")
+    };
+    desk.put_jobs(&[job_for("1", "t", 0), job_for("2", "t", 0), soon])
+        .await;
+    let sizes = sizes(&redis, &desk).await;
+    assert_eq!((sizes["wake"], sizes["idle"]), (3, 4));
+}
